@@ -1,0 +1,1 @@
+"""Compiling and deploying the contracts, and the artifacts that everything else reads."""
