@@ -1,0 +1,1 @@
+"""Proof of Quality: an oracle that computes what the chain can check."""

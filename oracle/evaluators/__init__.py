@@ -1,0 +1,1 @@
+"""What turns an output into a score: workload files, evaluators, calibration, quantisation."""
