@@ -1,0 +1,1 @@
+"""The protocol in pure integers: docs/protocol.md. No clock, file, socket, log, float, seed."""

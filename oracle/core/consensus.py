@@ -1,0 +1,220 @@
+"""
+The five rules: how the scores of an item become its consensus, and how far each seat is from it.
+
+Everything is vectorised over items and over any leading axes, which are rounds, and worked through
+in blocks that stay in the cache: seats are rows, and each step is one operation on whole rows.
+Section 4 of docs/protocol.md; `Consensus.sol` checks what this module computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oracle.core.networks import select
+from oracle.core.units import (
+    MAX_SEATS,
+    ONE,
+    TRUST_ONE,
+    WEIGHT_UNIT,
+    ScoreMatrix,
+    ScoreVector,
+    SeatVector,
+    TrustVector,
+    check_scores,
+    pack,
+    round_half_up,
+)
+
+_BLOCK = 1 << 16
+"""Items that are worked on at once: few enough for the cache, enough to make calls cheap."""
+_WEIGHT_BITS = 10
+_WEIGHT_MASK = (1 << _WEIGHT_BITS) - 1
+"""Weights are at most TRUST_ONE / WEIGHT_UNIT = 1000, so that a score and a weight fit 32 bits."""
+
+
+class Rule(IntEnum):
+    """How the scores of one item become its consensus; numbered as on chain."""
+
+    MEAN = 0
+    MEDIAN = 1
+    TRIMMED_MEAN = 2
+    TRUST_WEIGHTED_MEAN = 3
+    TRUST_WEIGHTED_MEDIAN = 4
+
+
+def trim_count(rule: Rule, seats: int, trim: int = 0) -> int:
+    """Return g, how many of the `seats` scores the rule drops at each end; `trim` is in ONE."""
+    middle = (seats - 1) // 2
+    if rule is Rule.MEDIAN:
+        return middle
+    return min(seats * trim // ONE, middle) if rule is Rule.TRIMMED_MEAN else 0
+
+
+def aggregate(rule: Rule, scores: ScoreMatrix, trusts: TrustVector, trim: int = 0) -> ScoreVector:
+    """
+    Return the consensus, (..., items) uint16 in [0, ONE].
+
+    `scores` is (..., seats, items) uint16; `trusts`, in TRUST_ONE, is (..., seats) or broadcasts to
+    that, and matters to the weighted rules alone, where a seat weighs `⌊trust / WEIGHT_UNIT⌋`;
+    `trim` is in ONE and matters to TRIMMED_MEAN alone. Means are rounded half up. Raises
+    `ScoreAboveOne`, and `ValueError` for shapes that do not fit or trusts that cannot be.
+    """
+    check_scores(scores)
+    if rule is Rule.TRUST_WEIGHTED_MEAN:
+        return _weighted_mean(scores, trusts)
+    if rule is Rule.TRUST_WEIGHTED_MEDIAN:
+        return _weighted_median(scores, trusts)
+    return trimmed_mean(scores, trim_count(rule, scores.shape[-2], trim))
+
+
+def trimmed_mean(scores: ScoreMatrix, g: int) -> ScoreVector:
+    """
+    Return the mean of each item's scores without the g lowest and the g highest, half up.
+
+    `scores` is (..., seats, items) uint16, the result (..., items). Assumes `2g < seats`.
+    """
+    seats = scores.shape[-2]
+    result = _empty(scores)
+    for block in _blocks(scores, result):
+        kept = select(block.rows(), range(g, seats - g))
+        if len(kept) == 1:
+            block.write(kept[0])
+            continue
+        total = kept[0].astype(np.uint32)
+        for row in kept[1:]:
+            total += row
+        block.write(round_half_up(total, len(kept)))
+    return result
+
+
+def bounds(scores: ScoreMatrix, g: int) -> tuple[ScoreVector, ScoreVector]:
+    """
+    Return the least and the greatest score kept, `s(g+1)` and `s(seats−g)`, each (..., items).
+
+    `scores` is (..., seats, items) uint16. Assumes `2g < seats`.
+    """
+    seats = scores.shape[-2]
+    low, high = _empty(scores), _empty(scores)
+    wanted = [range(g, g + 1), range(seats - g - 1, seats - g)]
+    for below, above in zip(_blocks(scores, low), _blocks(scores, high), strict=True):
+        if 2 * g + 1 == seats:
+            lo = hi = select(below.rows(), wanted[0])[0]
+        else:
+            lo, hi = select(below.rows(), *wanted)
+        below.write(lo)
+        above.write(hi)
+    return low, high
+
+
+def submission(rule: Rule, scores: ScoreMatrix, trusts: TrustVector, trim: int = 0) -> bytes:
+    """
+    Return what `settle` takes as `consensus` for one round's (seats, items) scores.
+
+    It is the packed consensus; or, for MEDIAN and TRIMMED_MEAN where more than one score is kept,
+    the packed least and then greatest scores kept. Arguments and errors as for `aggregate`.
+    """
+    seats = scores.shape[-2]
+    g = trim_count(rule, seats, trim)
+    if rule in (Rule.MEDIAN, Rule.TRIMMED_MEAN) and seats - 2 * g > 1:
+        check_scores(scores)
+        low, high = bounds(scores, g)
+        return pack(low) + pack(high)
+    return pack(aggregate(rule, scores, trusts, trim))
+
+
+def deviations(scores: ScoreMatrix, consensus: ScoreVector) -> SeatVector:
+    """
+    Return each seat's `⌊Σ_t |s_t − c_t| / T⌋`, (..., seats) uint16 in [0, ONE].
+
+    `scores` is (..., seats, items) and `consensus` (..., items), both uint16.
+    """
+    result = np.empty(scores.shape[:-1], dtype=np.uint16)
+    for seat in range(scores.shape[-2]):
+        row = scores[..., seat, :]
+        distance = np.maximum(row, consensus)
+        distance -= np.minimum(row, consensus)
+        result[..., seat] = distance.sum(axis=-1, dtype=np.int64) // scores.shape[-1]
+    return result
+
+
+def _weighted_mean(scores: ScoreMatrix, trusts: TrustVector) -> ScoreVector:
+    """`round(Σ ω·s / Σ ω)`: what is divided is at most 31 · 1000 · 20 001 < 2³²."""
+    result = _empty(scores)
+    weights = _weights(scores, trusts)
+    for block in _blocks(scores, result):
+        weight = weights[block.rounds]
+        total = np.zeros(block.result.shape, dtype=np.uint32)
+        for seat in range(scores.shape[-2]):
+            total += block.scores[:, seat] * weight[:, seat, np.newaxis]
+        block.write(round_half_up(total, weight.sum(axis=1, keepdims=True, dtype=np.uint32)))
+    return result
+
+
+def _weighted_median(scores: ScoreMatrix, trusts: TrustVector) -> ScoreVector:
+    """Of the sorted scores, the last one that less than half of the weight comes before."""
+    seats = scores.shape[-2]
+    result = _empty(scores)
+    weights = _weights(scores, trusts)
+    for block in _blocks(scores, result):
+        shape = block.result.shape
+        weight = weights[block.rounds]
+        total = weight.sum(axis=1, keepdims=True, dtype=np.uint32)
+        keys: NDArray[np.uint32] = block.rows().astype(np.uint32)
+        keys <<= _WEIGHT_BITS
+        keys.reshape(seats, *shape)[...] |= weight.T[:, :, np.newaxis]
+        below = np.zeros(shape, dtype=np.uint32)
+        for row in select(keys, *(range(i, i + 1) for i in range(seats))):
+            key = row.reshape(shape)
+            score = key >> _WEIGHT_BITS
+            np.copyto(block.result, score, where=2 * below < total, casting="unsafe")
+            below += key & _WEIGHT_MASK
+    return result
+
+
+class _Block(NamedTuple):
+    """A part of all rounds that is worked on at once, and the place for its result."""
+
+    rounds: slice
+    scores: NDArray[np.uint16]  # (rounds, seats, items)
+    result: NDArray[np.uint16]  # (rounds, items)
+
+    def rows(self) -> NDArray[np.uint16]:
+        """A copy with one row a seat: (seats, rounds · items)."""
+        rows = np.array(self.scores.transpose(1, 0, 2), order="C")
+        return rows.reshape(len(rows), -1)
+
+    def write(self, values: NDArray[np.integer[Any]]) -> None:
+        np.copyto(self.result, values.reshape(self.result.shape), casting="unsafe")
+
+
+def _blocks(scores: ScoreMatrix, result: ScoreVector) -> Iterator[_Block]:
+    seats, items = scores.shape[-2:]
+    rounds = scores.reshape(-1, seats, items)
+    results = result.reshape(-1, items)
+    step = max(1, _BLOCK // items)
+    for i in range(0, len(rounds), step):
+        for j in range(0, items, _BLOCK):
+            part = slice(i, i + step)
+            yield _Block(part, rounds[part, :, j : j + _BLOCK], results[part, j : j + _BLOCK])
+
+
+def _empty(scores: ScoreMatrix) -> ScoreVector:
+    seats, items = scores.shape[-2:]
+    if not 1 <= seats <= MAX_SEATS or not items:
+        raise ValueError(f"scores of shape {scores.shape} are not those of 1 to {MAX_SEATS} seats")
+    return np.empty((*scores.shape[:-2], items), dtype=np.uint16)
+
+
+def _weights(scores: ScoreMatrix, trusts: TrustVector) -> NDArray[np.uint32]:
+    """What the seats weigh, (rounds, seats), 1 to 1000 each."""
+    if trusts.size and not WEIGHT_UNIT <= trusts.min() <= trusts.max() <= TRUST_ONE:
+        raise ValueError(
+            f"trusts from {trusts.min()} to {trusts.max()} are not in {WEIGHT_UNIT} to {TRUST_ONE}"
+        )
+    weights = (trusts // WEIGHT_UNIT).astype(np.uint32)
+    return np.broadcast_to(weights, scores.shape[:-1]).reshape(-1, scores.shape[-2])

@@ -1,0 +1,97 @@
+"""Twins of the core in exact fractions, one item and one seat at a time, as the page reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from math import ceil, floor
+
+from oracle.core.consensus import Rule
+from oracle.core.parameters import RoundsParameters, TrustParameters
+
+ONE = 10_000
+
+
+def rounded(value: Fraction) -> int:
+    return floor(value + Fraction(1, 2))
+
+
+def kept(rule: Rule, scores: Sequence[int], trim: int) -> list[int]:
+    n = len(scores)
+    dropped = {
+        Rule.MEAN: 0,
+        Rule.MEDIAN: (n - 1) // 2,
+        Rule.TRIMMED_MEAN: min(floor(Fraction(n * trim, ONE)), (n - 1) // 2),
+    }[rule]
+    return sorted(scores)[dropped : n - dropped]
+
+
+def consensus(rule: Rule, scores: Sequence[int], trusts: Sequence[int], trim: int = 0) -> int:
+    """Of one item."""
+    weights = [floor(Fraction(trust, 1_000)) for trust in trusts]
+    pairs = list(zip(scores, weights, strict=True))
+    if rule is Rule.TRUST_WEIGHTED_MEAN:
+        return rounded(Fraction(sum(s * w for s, w in pairs), sum(weights)))
+    if rule is Rule.TRUST_WEIGHTED_MEDIAN:
+        half = Fraction(sum(weights), 2)
+        return min(m for m in scores if sum(w for s, w in pairs if s <= m) >= half)
+    middle = kept(rule, scores, trim)
+    return rounded(Fraction(sum(middle), len(middle)))
+
+
+def chain_accepts(
+    rule: Rule, scores: Sequence[int], trusts: Sequence[int], trim: int, submitted: Sequence[int]
+) -> bool:
+    """The inequalities of section 4 for one item: `submitted` is [c] or [lo, hi]."""
+    n = len(scores)
+    weights = [1 if rule is Rule.MEAN else trust // 1_000 for trust in trusts]
+    total = sum(weights)
+    if rule in (Rule.MEAN, Rule.TRUST_WEIGHTED_MEAN):
+        weighted = sum(w * s for w, s in zip(weights, scores, strict=True))
+        return 0 <= 2 * weighted + total - 2 * total * submitted[0] < 2 * total
+    if rule is Rule.TRUST_WEIGHTED_MEDIAN:
+        (c,) = submitted
+        below = sum(w for s, w in zip(scores, weights, strict=True) if s < c)
+        upto = sum(w for s, w in zip(scores, weights, strict=True) if s <= c)
+        return 2 * below < total <= 2 * upto
+    low, high = submitted[0], submitted[-1]
+    g = (n - len(kept(rule, scores, trim))) // 2
+    return sum(s < low for s in scores) <= g < sum(s <= low for s in scores) and sum(
+        s > high for s in scores
+    ) <= g < sum(s >= high for s in scores)
+
+
+def deviation(scores: Sequence[int], agreed: Sequence[int]) -> int:
+    """Of one seat."""
+    total = sum(abs(s - c) for s, c in zip(scores, agreed, strict=True))
+    return floor(Fraction(total, len(scores)))
+
+
+def tolerance(p: TrustParameters, deviations: Sequence[int]) -> int:
+    median = consensus(Rule.MEDIAN, deviations, [1] * len(deviations))
+    return max(p.tolerance, floor(Fraction(p.spread * median, ONE)))
+
+
+def trust(p: TrustParameters, w: int, d: int, tau: int, items: int) -> int:
+    """Of one seat."""
+    evidence = min(items, p.evidence)
+    gain = floor(Fraction(p.gain * evidence, p.evidence))
+    loss = floor(Fraction(p.loss * evidence, p.evidence))
+    if d <= tau:
+        return min(p.cap, w + floor(Fraction(w * gain * (tau - d), ONE**2)))
+    return max(p.floor, w - ceil(Fraction(w * loss * (d - tau), ONE**2)))
+
+
+def seat_reward(p: RoundsParameters, budget: int, seats: int, d: int, elapsed: int) -> int:
+    closeness = max(0, ONE - floor(Fraction(d * ONE, p.closeness_scale)))
+    latency = min(ONE, floor(Fraction(elapsed * ONE, p.commit_window)))
+    worth = Fraction(p.quality_weight * closeness - p.cost_weight * latency, ONE)
+    return floor(Fraction(budget * floor(max(Fraction(0), worth)), seats * ONE))
+
+
+def batch_reward(
+    p: RoundsParameters, budget: int, items: int, cost: int, agreed: Sequence[int]
+) -> int:
+    """`agreed` is the consensus of the batch's items, `items` the number of the round's."""
+    merit = sum(max(0, p.quality_weight * c - p.cost_weight * cost) for c in agreed)
+    return floor(Fraction(budget * merit, items * ONE**2))
