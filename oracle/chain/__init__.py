@@ -1,0 +1,1 @@
+"""One kind of I/O: the chain. Transport, keys, transactions, logs, and a local chain for tests."""

@@ -1,0 +1,197 @@
+"""
+The connection to a node: one HTTP endpoint, or a local chain inside this process.
+
+This module decides what is asked again and what is not. Reads are repeated, patiently, when the
+node cannot be reached or asks for less; a transaction is sent once, because only its sender can
+tell whether it arrived. It knows nothing of contracts. URLs may hold secrets, so messages name the
+host only.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import requests
+from web3 import Web3
+from web3.middleware import ExtraDataToPOAMiddleware
+from web3.providers.base import JSONBaseProvider
+from web3.types import RPCEndpoint, RPCResponse
+
+IN_PROCESS = "eth-tester"
+"""The URL of a local chain inside this process."""
+
+ATTEMPTS = 6
+FIRST_PAUSE = 0.25  # seconds, doubled after each attempt
+LONGEST_PAUSE = 30.0
+TIMEOUT = 30.0
+WRITES = frozenset({"eth_sendRawTransaction"})
+_BUSY = frozenset({429, 502, 503, 504})
+_LIMIT_EXCEEDED = frozenset({-32005, 429})
+
+
+class RpcUnreachable(Exception):
+    """The node gave no usable answer, and asking again did not help."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"The node at {urlsplit(url).hostname or url} gave no answer: {reason}.")
+
+
+class WrongChain(Exception):
+    """The node is on another chain than the one that was meant."""
+
+    def __init__(self, expected: int, found: int) -> None:
+        super().__init__(f"Expected chain {expected}, but the node is on chain {found}.")
+        self.expected = expected
+        self.found = found
+
+
+def connect(
+    url: str, *, chain_id: int | None = None, timeout: float = TIMEOUT, attempts: int = ATTEMPTS
+) -> Web3:
+    """
+    Return a `Web3` on the node at `url`, `http(s)://…` or `eth-tester`.
+
+    Raises `RpcUnreachable`, and `WrongChain` unless the node is on `chain_id`.
+    """
+    if url == IN_PROCESS:
+        from oracle.chain import devnet, devnet_rpc
+
+        web3 = devnet_rpc.connect(devnet.Devnet())
+    elif url.startswith(("http://", "https://")):
+        web3 = Web3(HttpProvider(url, timeout=timeout, attempts=attempts))
+        # Some chains put more into `extraData` than web3 accepts by itself.
+        web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
+    else:
+        raise RpcUnreachable(url, f"its URL starts neither with http:// nor is it {IN_PROCESS}")
+    if chain_id is not None and (found := web3.eth.chain_id) != chain_id:
+        raise WrongChain(chain_id, found)
+    return web3
+
+
+class HttpProvider(JSONBaseProvider):
+    """JSON-RPC over HTTP POST with the retries of this module."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float = TIMEOUT,
+        attempts: int = ATTEMPTS,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        super().__init__()
+        self._url = url
+        self._timeout = timeout
+        self._attempts = attempts
+        self._pause = pause
+        self._session = requests.Session()
+        self._session.headers["Content-Type"] = "application/json"
+
+    def __str__(self) -> str:
+        return f"RPC connection to {urlsplit(self._url).hostname}"
+
+    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        """Return the node's answer, an error of its own included; raise `RpcUnreachable`."""
+        body = self.encode_rpc_request(method, params)
+        return cast(RPCResponse, self._ask(body, repeatable=method not in WRITES))
+
+    def make_batch_request(
+        self, batch_requests: list[tuple[RPCEndpoint, Any]]
+    ) -> list[RPCResponse] | RPCResponse:
+        """Return the answers in the order of the requests, or one error for all of them."""
+        body = self.encode_batch_rpc_request(batch_requests)
+        repeatable = WRITES.isdisjoint(method for method, _ in batch_requests)
+        answer = self._ask(body, repeatable=repeatable)
+        if isinstance(answer, list):
+            return sorted(answer, key=lambda response: int(response["id"]))
+        return cast(RPCResponse, answer)
+
+    def is_connected(self, show_traceback: bool = False) -> bool:
+        """Return whether the node answers."""
+        try:
+            self.make_request(RPCEndpoint("web3_clientVersion"), [])
+        except RpcUnreachable:
+            return False
+        return True
+
+    def _ask(self, body: bytes, *, repeatable: bool) -> Any:
+        pause = FIRST_PAUSE
+        attempt = 1
+        while True:
+            try:
+                return self._ask_once(body)
+            except _Unanswered as failure:
+                if not (repeatable and failure.passing) or attempt == self._attempts:
+                    raise RpcUnreachable(self._url, str(failure)) from None
+                wait = pause if failure.retry_after is None else failure.retry_after
+            if wait > LONGEST_PAUSE:
+                raise RpcUnreachable(self._url, f"it asks to be left alone for {wait:.0f} s")
+            self._pause(wait)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            attempt += 1
+
+    def _ask_once(self, body: bytes) -> Any:
+        try:
+            response = self._session.post(self._url, data=body, timeout=self._timeout)
+        except requests.Timeout:
+            raise _Unanswered(f"no reply within {self._timeout:g} s", passing=True) from None
+        except requests.RequestException as error:
+            raise _Unanswered(type(error).__name__, passing=True) from None
+        if response.status_code in _BUSY:
+            retry_after = _seconds_until(response.headers.get("Retry-After"))
+            raise _Unanswered(f"HTTP {response.status_code}", True, retry_after)
+        try:
+            answer = json.loads(response.content)
+        except ValueError:
+            raise _Unanswered(f"HTTP {response.status_code}, not JSON", passing=False) from None
+        if (
+            isinstance(answer, dict)
+            and _error_code(answer) in _LIMIT_EXCEEDED
+            and not _too_wide(answer)
+        ):
+            raise _Unanswered("it limits its requests", passing=True)
+        # Some nodes answer an error of theirs with HTTP 400: it is an answer all the same.
+        if not response.ok and not (isinstance(answer, dict) and "error" in answer):
+            raise _Unanswered(f"HTTP {response.status_code}", passing=False)
+        return answer
+
+
+class _Unanswered(Exception):
+    def __init__(self, reason: str, passing: bool, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.passing = passing
+        self.retry_after = retry_after
+
+
+def _error_code(answer: dict[str, Any]) -> int | None:
+    error = answer.get("error")
+    return error.get("code") if isinstance(error, dict) else None
+
+
+def _too_wide(answer: dict[str, Any]) -> bool:
+    """Return whether a limit was on the blocks or logs of a range, which waiting does not mend."""
+    message = str(answer["error"].get("message", "")).lower()
+    return any(word in message for word in ("range", "results", "logs", "size"))
+
+
+def _seconds_until(retry_after: str | None) -> float | None:
+    """Return the seconds that a `Retry-After` header asks for: a number, or a date."""
+    if retry_after is None:
+        return None
+    try:
+        return max(0.0, float(retry_after))
+    except ValueError:
+        pass
+    try:
+        date = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, (date - datetime.now(UTC)).total_seconds())
