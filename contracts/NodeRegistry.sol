@@ -22,7 +22,7 @@ import {
 } from "./interfaces/INodeRegistry.sol";
 import {Panel} from "./libraries/Panel.sol";
 import {Trust} from "./libraries/Trust.sol";
-import {ONE, TRUST_ONE, WEIGHT_UNIT} from "./libraries/Units.sol";
+import {MAX_RATE, ONE, TRUST_ONE, WEIGHT_UNIT} from "./libraries/Units.sol";
 
 /// @title NodeRegistry
 /// @notice See `INodeRegistry`, which holds all the words, and docs/protocol.md.
@@ -73,6 +73,9 @@ contract NodeRegistry is INodeRegistry, EIP712 {
         require(p.slashSink != address(0), InvalidParameter("slashSink"));
         require(p.noCommitSlash <= p.noRevealSlash, InvalidParameter("noCommitSlash"));
         require(p.noRevealSlash <= p.stake, InvalidParameter("noRevealSlash"));
+        require(p.trust.gain <= MAX_RATE, InvalidParameter("gain"));
+        require(p.trust.loss <= MAX_RATE, InvalidParameter("loss"));
+        require(p.trust.spread <= MAX_RATE, InvalidParameter("spread"));
         require(p.trust.tolerance <= ONE, InvalidParameter("tolerance"));
         require(p.trust.evidence > 0, InvalidParameter("evidence"));
         require(p.trust.floor >= WEIGHT_UNIT && p.trust.floor <= TRUST_ONE, InvalidParameter("floor"));

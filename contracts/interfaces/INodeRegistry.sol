@@ -50,10 +50,10 @@ struct Outcome {
 
 /// @notice How a deviation from the consensus moves trust. See `Trust` for the rule.
 struct TrustParameters {
-    uint32 gain; //       λ_up, in ONE, may exceed ONE
-    uint32 loss; //       λ_down, in ONE, may exceed ONE
+    uint32 gain; //       λ_up, in ONE, up to MAX_RATE
+    uint32 loss; //       λ_down, in ONE, up to MAX_RATE
     uint16 tolerance; //  τ_min, in ONE
-    uint32 spread; //     ρ, in ONE, may exceed ONE
+    uint32 spread; //     ρ, in ONE, up to MAX_RATE
     uint16 evidence; //   E, items that count as full evidence
     uint32 floor; //      w_min, in TRUST_ONE, at least WEIGHT_UNIT, where a seat still weighs one
     uint32 cap; //        w_max, in TRUST_ONE: TRUST_ONE, more than which no weight has room

@@ -13,7 +13,7 @@ import {ONE} from "./Units.sol";
 ///        max(w_min, w − ⌈w · λ'_down · (d − τ) / ONE²⌉)      otherwise
 ///
 /// `median_d` is the MEDIAN rule over the deviations of the seats that revealed, so a seat is judged against its panel.
-/// Every product stays below 2¹²⁸: w, λ and ρ are `uint32`, d and τ below 2⁴⁶.
+/// λ and ρ are at most MAX_RATE = 10⁶, so τ is too, and w · λ · τ is at most 10¹⁸ < 2⁶³.
 library Trust {
     /// @notice τ for the deviations of a panel. Reorders `deviations`.
     function tolerance(TrustParameters memory p, uint256[] memory deviations) internal pure returns (uint256) {

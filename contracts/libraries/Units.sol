@@ -9,6 +9,9 @@ uint256 constant TRUST_ONE = 1_000_000;
 /// @dev Trust that weighs one in a consensus: a seat weighs at most TRUST_ONE / WEIGHT_UNIT = 1000.
 uint256 constant WEIGHT_UNIT = 1000;
 
+/// @dev The most that the rates of trust may be, a hundred: products with them stay below 2⁶³.
+uint256 constant MAX_RATE = 100 * ONE;
+
 uint256 constant MIN_SEATS = 3;
 uint256 constant MAX_SEATS = 31;
 uint256 constant MAX_BATCHES = 32;

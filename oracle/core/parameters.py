@@ -17,13 +17,13 @@ class TrustParameters(Struct):
     """How a deviation from the consensus moves trust: section 5 of the protocol."""
 
     gain: int
-    """λ_up, in ONE; may exceed it."""
+    """λ_up, in ONE, at most MAX_RATE."""
     loss: int
-    """λ_down, in ONE; may exceed it."""
+    """λ_down, in ONE, at most MAX_RATE."""
     tolerance: int
     """τ_min, in ONE."""
     spread: int
-    """ρ, in ONE; may exceed it."""
+    """ρ, in ONE, at most MAX_RATE."""
     evidence: int
     """E, items that count as full evidence."""
     floor: int

@@ -7,16 +7,12 @@ Vectorised over rounds: a panel is the last axis. Section 5 of docs/protocol.md;
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from oracle.core.consensus import Rule, trim_count, trimmed_mean
 from oracle.core.parameters import TrustParameters
 from oracle.core.units import ONE, SeatVector, TrustVector
-
-_INT64 = 2**63
 
 
 def tolerance(parameters: TrustParameters, deviations: SeatVector) -> NDArray[np.int64]:
@@ -37,24 +33,18 @@ def updated(
     Return the trusts after a round of `items`, (..., seats) uint32 within the parameters' bounds.
 
     `trusts`, in TRUST_ONE, and `deviations`, in ONE, are those of the revealed seats, (..., seats),
-    the trusts current when the round settles. Gains are floored, losses ceiled.
+    the trusts current when the round settles. Gains are floored, losses ceiled. Assumes rates of
+    at most MAX_RATE, as the registry's constructor does: products stay below 2⁶³.
     """
     tau = tolerance(parameters, deviations)[..., np.newaxis]
     evidence = min(items, parameters.evidence)
     gain = parameters.gain * evidence // parameters.evidence
     loss = parameters.loss * evidence // parameters.evidence
-    widest = max(ONE, parameters.tolerance, parameters.spread)
-    exact = _integers(int(trusts.max(initial=0)) * max(gain, loss) * widest + ONE**2)
 
-    trust = trusts.astype(exact)
-    slack = tau.astype(exact) - deviations
+    trust = trusts.astype(np.int64)
+    slack = tau - deviations
     raised = np.minimum(parameters.cap, trust + trust * gain * np.maximum(slack, 0) // ONE**2)
     lost = -(trust * loss * np.minimum(slack, 0) // ONE**2)
     lowered = np.maximum(parameters.floor, trust - lost)
     result: TrustVector = np.where(slack >= 0, raised, lowered).astype(np.uint32)
     return result
-
-
-def _integers(largest: int) -> type[Any]:
-    """Integers that hold `largest`: those of the machine for every parameter in use."""
-    return np.int64 if largest < _INT64 else object

@@ -19,6 +19,9 @@ TRUST_ONE = 1_000_000
 WEIGHT_UNIT = 1_000
 """Trust that weighs one in a consensus; the least trust that a seat can have."""
 
+MAX_RATE = 100 * ONE
+"""The most that the rates of trust may be: products with them stay below 2⁶³."""
+
 MIN_SEATS = 3
 MAX_SEATS = 31
 MAX_BATCHES = 32

@@ -7,12 +7,11 @@ from hypothesis import strategies as st
 
 from oracle.core.parameters import TrustParameters
 from oracle.core.trust import tolerance, updated
-from oracle.core.units import ONE, TRUST_ONE, WEIGHT_UNIT
+from oracle.core.units import MAX_RATE, ONE, TRUST_ONE, WEIGHT_UNIT
 from tests.core import naive
 from tests.core.rounds import TRUST
 
-UINT32 = 2**32 - 1
-RATES = st.one_of(st.integers(0, 30_000), st.integers(0, UINT32), st.just(UINT32))
+RATES = st.one_of(st.integers(0, 30_000), st.integers(0, MAX_RATE), st.just(MAX_RATE))
 
 parameters = st.builds(
     TrustParameters,
@@ -82,7 +81,7 @@ def test_the_rule_of_the_paper_is_a_choice_of_parameters(d: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "p", [TRUST, TrustParameters(UINT32, UINT32, 0, UINT32, 9, 1_007, TRUST_ONE)]
+    "p", [TRUST, TrustParameters(MAX_RATE, MAX_RATE, 0, MAX_RATE, 9, 1_007, TRUST_ONE)]
 )
 def test_leading_axes_are_rounds_of_their_own(p: TrustParameters) -> None:
     rng = np.random.default_rng(0)

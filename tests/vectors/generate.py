@@ -27,7 +27,7 @@ from oracle.core.history import commit_proof
 from oracle.core.panel import TooFewEvaluators, draw_panel
 from oracle.core.parameters import RoundsParameters, TrustParameters
 from oracle.core.settlement import settle
-from oracle.core.units import ONE, TRUST_ONE, WEIGHT_UNIT, ScoreMatrix, pack
+from oracle.core.units import MAX_RATE, ONE, TRUST_ONE, WEIGHT_UNIT, ScoreMatrix, pack
 from tests.core.rounds import (
     DRAWN_AT,
     KEY,
@@ -98,7 +98,7 @@ def _consensus(scores: ScoreMatrix, trusts: list[int], trim: int) -> dict[str, A
 
 
 def trust_vectors() -> Iterator[dict[str, Any]]:
-    most = 2**32 - 1
+    most = MAX_RATE
     sets = {
         "panel-relative": TRUST,
         "paper": TrustParameters(3_000, 3_000, 5_000, 0, 1, WEIGHT_UNIT, TRUST_ONE),
