@@ -120,9 +120,9 @@ def history_of(key: RoundKey, events: Iterable[Event]) -> RoundHistory:
     [opened] = found["RoundOpened"]
     return RoundHistory(
         key=key,
-        opening=_opening(opened.args),
+        opening=opening_of(opened.args),
         uri=opened.args["uri"],
-        draw=next((_draw(event.args) for event in found.get("PanelDrawn", ())), None),
+        draw=next((draw_of(event.args) for event in found.get("PanelDrawn", ())), None),
         commits=tuple(
             Commit(event.args["seat"], event.args["committedAt"], event.args["commitment"])
             for event in found.get("ScoresCommitted", ())
@@ -139,7 +139,7 @@ def _decoded(decoder: EventDecoder, logs: Iterable[Log]) -> Iterator[Event]:
     return (event for log in logs if (event := decoder.decode(log)) is not None)
 
 
-def _opening(args: Mapping[str, Any]) -> Opening:
+def opening_of(args: Mapping[str, Any]) -> Opening:
     terms = args["terms"]
     return Opening(
         requester=args["requester"],
@@ -170,19 +170,19 @@ def _opening(args: Mapping[str, Any]) -> Opening:
     )
 
 
-def _draw(args: Mapping[str, Any]) -> Draw:
+def draw_of(args: Mapping[str, Any]) -> Draw:
     return Draw(args["drawnAt"], args["seed"], unpack_panel(args["panel"]))
 
 
 def _end(found: Mapping[str, list[Event]]) -> Settled | Cancelled | None:
     for event in found.get("RoundSettled", ()):
-        return _settled(event, found.get("RewardCredited", ()))
+        return settled_of(event, found.get("RewardCredited", ()))
     for event in found.get("RoundCancelled", ()):
         return Cancelled(event.args["cancelledAt"], event.args["refund"], event.log)
     return None
 
 
-def _settled(event: Event, credited: Iterable[Event]) -> Settled:
+def settled_of(event: Event, credited: Iterable[Event]) -> Settled:
     args = event.args
     seats = [seat for seat in range(args["seats"].bit_length()) if args["seats"] >> seat & 1]
     row = len(args["scores"]) // len(seats)

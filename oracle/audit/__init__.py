@@ -1,0 +1,1 @@
+"""The audit: every payout of a deployment recomputed from its logs, and compared."""

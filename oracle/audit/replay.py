@@ -1,0 +1,171 @@
+"""
+The audit itself: every log of a deployment in its order, and then what the chain has stored.
+
+Each log goes to the part that knows what it has to say; what no part expects is a mismatch, as is a
+log that cannot be read. Transactions are closed one by one, so that money is compared after each. With
+a `Reader` the end state of both contracts is compared word by word; without, logs alone are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from deploy.artifacts import load
+from oracle.audit.clock import Clock
+from oracle.audit.findings import Findings, Where
+from oracle.audit.ledger import Ledger
+from oracle.audit.reader import ChainReader, Reader
+from oracle.audit.report import Report, report
+from oracle.audit.rounds import Rounds
+from oracle.audit.solvency import Vault
+from oracle.audit.storage import compare
+from oracle.chain.deployment import Deployment
+from oracle.chain.logs import Event, EventDecoder, Log, read_logs
+
+if TYPE_CHECKING:
+    from web3 import Web3
+
+_TRANSFER = (
+    {
+        "type": "event",
+        "name": "Transfer",
+        "anonymous": False,
+        "inputs": [
+            {"name": "from", "type": "address", "indexed": True},
+            {"name": "to", "type": "address", "indexed": True},
+            {"name": "value", "type": "uint256", "indexed": False},
+        ],
+    },
+)
+
+Progress = Callable[[int], None]
+"""Hears of each block that the audit reaches."""
+
+
+def run(
+    web3: Web3, deployment: Deployment, block: int | None = None, progress: Progress | None = None
+) -> Report:
+    """
+    Audit a deployment up to `block`, by default the latest one.
+
+    Raises `NodeBehind`, `LogsUnavailable`, `RpcUnreachable`.
+    """
+    reader = ChainReader(web3, deployment, block)
+    addresses = [deployment.token, deployment.registry.address, deployment.rounds.address]
+    logs = read_logs(web3, addresses, deployment.start_block, reader.block)
+    return replay(deployment, _announced(logs, progress), reader)
+
+
+def replay(deployment: Deployment, logs: Iterable[Log], reader: Reader | None) -> Report:
+    """
+    Audit `logs`, all of the token's, the registry's and the rounds' in chain order.
+
+    Without a `reader` nothing is asked of a chain: seeds, block times, digests and storage are
+    then compared only as far as logs contradict each other.
+    """
+    return _Replay(deployment, reader).of(logs)
+
+
+class _Replay:
+    def __init__(self, deployment: Deployment, reader: Reader | None) -> None:
+        self._deployment = deployment
+        self._reader = reader
+        self._findings = findings = Findings()
+        self._clock = clock = Clock(findings, reader)
+        self._vaults = [
+            Vault(name, contract.address, findings)
+            for name, contract in (
+                ("NodeRegistry", deployment.registry),
+                ("QualityRounds", deployment.rounds),
+            )
+        ]
+        parameters = deployment.registry_parameters
+        self._ledger = Ledger(parameters, findings, clock, self._vaults[0], reader)
+        self._rounds = Rounds(deployment, findings, clock, self._vaults[1], self._ledger, reader)
+        self._decoders = {
+            deployment.token: EventDecoder(_TRANSFER),
+            deployment.registry.address: EventDecoder(load("NodeRegistry").abi),
+            deployment.rounds.address: EventDecoder(load("QualityRounds").abi),
+        }
+        self._handlers = {
+            deployment.token: {"Transfer": self._transfer},
+            deployment.registry.address: {
+                **self._ledger.handlers,
+                **self._rounds.registry_handlers,
+            },
+            deployment.rounds.address: self._rounds.handlers,
+        }
+
+    def of(self, logs: Iterable[Log]) -> Report:
+        counts: dict[str, int] = {}
+        latest: Log | None = None
+        for log in logs:
+            where = Where(transaction=log.transaction_hash)
+            if latest is None or log.transaction_hash != latest.transaction_hash:
+                self._close(latest)
+                if latest is None or log.block_number != latest.block_number:
+                    self._clock.enter(where, log.block_number, log.block_hash)
+            if latest is not None:
+                follows = _place(log) > _place(latest)
+                self._findings.expect(where, "order of the logs", True, follows)
+            latest = log
+            name = self._handle(log, where)
+            counts[name] = counts.get(name, 0) + 1
+        self._close(latest)
+        if self._reader is not None:
+            compare(
+                self._findings,
+                self._deployment,
+                self._ledger,
+                self._rounds,
+                self._vaults,
+                self._reader,
+            )
+        return report(self._deployment, self._findings, self._rounds, counts)
+
+    def _handle(self, log: Log, where: Where) -> str:
+        try:
+            event = self._decoders[log.address].decode(log)
+        except Exception as error:  # a log may hold any bytes
+            self._findings.expect(where, "log can be read", True, f"no: {error}")
+            return "unreadable"
+        if event is None:
+            if log.address != self._deployment.token:
+                self._findings.expect(where, "log is of a known kind", True, False)
+            return "other"
+        place = Where(
+            transaction=log.transaction_hash,
+            round=event.args.get("roundId"),
+            seat=event.args.get("seat"),
+            node=event.args.get("nodeId"),
+        )
+        try:
+            self._handlers[log.address][event.name](event, place)
+        except (ValueError, ArithmeticError, LookupError) as error:
+            # What core refuses cannot have happened.
+            self._findings.expect(place, event.name, "possible", str(error))
+        return event.name
+
+    def _transfer(self, event: Event, where: Where) -> None:
+        for vault in self._vaults:
+            vault.transfer(event.args["from"], event.args["to"], event.args["value"])
+
+    def _close(self, latest: Log | None) -> None:
+        if latest is None:
+            return
+        where = Where(transaction=latest.transaction_hash)
+        self._rounds.close(where)
+        for vault in self._vaults:
+            vault.close(where)
+
+
+def _place(log: Log) -> tuple[int, int]:
+    return log.block_number, log.log_index
+
+
+def _announced(logs: Iterable[Log], progress: Progress | None) -> Iterable[Log]:
+    for log in logs:
+        if progress is not None:
+            progress(log.block_number)
+        yield log
