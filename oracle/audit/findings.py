@@ -85,7 +85,7 @@ class Findings:
 
 
 def readable(value: Any) -> str:
-    """Return a value as a report shows it: bytes in hex, long ones by their ends, names of enums."""
+    """Return a value as a report shows it: bytes in hex, long ones by their ends, enums by name."""
     if value is None:
         return NOTHING
     if isinstance(value, Enum):

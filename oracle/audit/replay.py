@@ -1,14 +1,15 @@
 """
 The audit itself: every log of a deployment in its order, and then what the chain has stored.
 
-Each log goes to the part that knows what it has to say; what no part expects is a mismatch, as is a
-log that cannot be read. Transactions are closed one by one, so that money is compared after each. With
-a `Reader` the end state of both contracts is compared word by word; without, logs alone are.
+Each log goes to the part that knows what it has to say; what no part expects is a mismatch, as is
+a log that cannot be read. Transactions are closed one by one, so that money is compared after
+each. With a `Reader` the end state of both contracts is compared word by word; without, logs alone
+are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from deploy.artifacts import load
@@ -39,6 +40,7 @@ _TRANSFER = (
     },
 )
 
+Handler = Callable[[Event, Where], None]
 Progress = Callable[[int], None]
 """Hears of each block that the audit reaches."""
 
@@ -88,7 +90,7 @@ class _Replay:
             deployment.registry.address: EventDecoder(load("NodeRegistry").abi),
             deployment.rounds.address: EventDecoder(load("QualityRounds").abi),
         }
-        self._handlers = {
+        self._handlers: dict[str, Mapping[str, Handler]] = {
             deployment.token: {"Transfer": self._transfer},
             deployment.registry.address: {
                 **self._ledger.handlers,

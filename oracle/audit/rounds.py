@@ -1,8 +1,8 @@
 """
 The rounds as their logs tell them, each held against what the protocol makes of its facts.
 
-A round's logs give the facts; `oracle.core` gives what has to follow from them, and every later log,
-digest and credit is compared with that. The logs that one call emits after its first are
+A round's logs give the facts; `oracle.core` gives what has to follow from them, and every later
+log, digest and credit is compared with that. The logs that one call emits after its first are
 *announced* by it: they must follow, as computed, in that transaction. Sections 3 to 7 of
 docs/protocol.md; twin of `QualityRounds.sol`.
 """
@@ -183,7 +183,7 @@ class Rounds:
         opening = audited.opening
         self._findings.allow(where, "PanelDrawn", phases.may_draw(audited.state, block))
         self._clock.check(where, "PanelDrawn.drawnAt", block, draw.drawn_at)
-        if self._reader is not None:
+        if self._reader is not None and opening.draw_block < block:
             block_hash = self._reader.header(opening.draw_block).block_hash
             seed = draw_seed(block_hash, audited.key.contract, audited.key.round_id)
             self._findings.expect(where, "PanelDrawn.seed", seed, draw.seed)

@@ -1,8 +1,8 @@
 """
 Receipts: an inference node's signed word for its outputs and their cost.
 
-A round counts a batch only with the receipt of the node's operator over exactly that batch, for that
-requester and workload. This module signs; `NodeRegistry.checkReceipts` checks. Section 3 of
+A round counts a batch only with the receipt of the node's operator over exactly that batch, for
+that requester and workload. This module signs; `NodeRegistry.checkReceipts` checks. Section 3 of
 docs/protocol.md.
 """
 

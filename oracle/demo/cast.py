@@ -56,7 +56,7 @@ class Role:
         return "honest" if self.lie is None else self.lie.__name__
 
     def scores(self, items: Workload) -> Scores:
-        """Return what it reports for a workload, (items,) uint16 in ONE, calibrated before lying."""
+        """Return what it reports for a workload, (items,) in ONE, calibrated before lying."""
         scores = _honest_scores(self.kind, items)
         return scores if self.lie is None else self.lie(scores)
 

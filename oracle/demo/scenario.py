@@ -1,9 +1,9 @@
 """
 The demonstration's story: ten rounds of real outputs, scored, settled, paid and audited.
 
-Real systems' outputs are the inference nodes' work, the evaluators of `cast` are drawn, score, commit
-and reveal, and the oracle settles by the default rule. Beside it the plain mean is taken of the same
-reveals. This module plays and measures; `report` shows.
+Real systems' outputs are the inference nodes' work, the evaluators of `cast` are drawn, score,
+commit and reveal, and the oracle settles by the default rule. Beside it the plain mean is taken of
+the same reveals. This module plays and measures; `report` shows.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Outcome:
 
 
 def workloads() -> tuple[Workload, ...]:
-    """Return the rounds' workloads, the domains taking turns; every example prompt that fills a round."""
+    """Return the rounds' workloads: all example prompts that fill a round, domains taking turns."""
     by_domain = []
     for domain in DOMAINS:
         items = example(domain)

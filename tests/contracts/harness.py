@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from eth_abi import decode, encode
+from eth_abi import decode
 from eth_utils.abi import collapse_if_tuple
 from pyrevm import EVM
 
@@ -21,7 +21,7 @@ GAS = 10**9
 class Harness:
     """A deployed test contract; calling it returns the decoded answer or raises `Reverted`."""
 
-    def __init__(self, name: str, *arguments: Any) -> None:
+    def __init__(self, name: str) -> None:
         artifact = load(name, ARTIFACTS)
         self._functions = {
             entry["name"]: (
@@ -31,12 +31,10 @@ class Harness:
             for entry in artifact.abi
             if entry["type"] == "function"
         }
-        constructor = next((e for e in artifact.abi if e["type"] == "constructor"), {"inputs": []})
-        kinds = [collapse_if_tuple(field) for field in constructor["inputs"]]
         self._errors = RevertDecoder(artifact.abi, load("QualityRounds").abi)
         self._evm = EVM(gas_limit=2**63, spec_id="PRAGUE")
         self._evm.set_balance(CALLER, 10**30)
-        self._address = self._evm.deploy(CALLER, artifact.bytecode + encode(kinds, arguments))
+        self._address = self._evm.deploy(CALLER, artifact.bytecode)
 
     def __call__(self, function: str, *arguments: Any) -> Any:
         kinds, results = self._functions[function]

@@ -1,0 +1,123 @@
+"""A deployment with everything in its log that can be there, recorded once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from oracle.audit.reader import ChainReader, Reader
+from oracle.chain.deployment import Deployment
+from oracle.chain.logs import Log, read_logs
+from oracle.core.consensus import Rule
+from oracle.core.facts import Role
+from oracle.core.phases import HASH_HORIZON
+from oracle.core.units import ONE
+from oracle.demo.network import Network
+
+ITEMS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The logs of a deployment, and the chain that they are of."""
+
+    deployment: Deployment
+    logs: tuple[Log, ...]
+    reader: Reader
+
+
+class Remembering:
+    """A reader that asks the chain each thing once: an audit is repeated hundreds of times."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self.block = reader.block
+
+    def __getattr__(self, name: str) -> Any:
+        remembered = cache(getattr(self._reader, name))
+        setattr(self, name, remembered)
+        return remembered
+
+
+@pytest.fixture(scope="session")
+def recorded() -> Recorded:
+    network = _play()
+    deployment = network.deployment
+    reader = cast(Reader, Remembering(ChainReader(network.web3, deployment)))
+    addresses = [deployment.token, deployment.registry.address, deployment.rounds.address]
+    logs = tuple(read_logs(network.web3, addresses, deployment.start_block, reader.block))
+    return Recorded(deployment, logs, reader)
+
+
+def _play() -> Network:
+    network = Network()
+    rng = np.random.default_rng(7)
+    evaluators = [network.join(Role.EVALUATOR) for _ in range(7)]
+    systems = [network.join(Role.INFERENCE) for _ in range(2)]
+    windows = network.deployment.rounds_parameters
+
+    def row() -> np.ndarray[Any, np.dtype[np.uint16]]:
+        return rng.integers(0, ONE + 1, ITEMS).astype(np.uint16)
+
+    def opened(**changes: Any) -> int:
+        batches = [network.batch(systems[0], 12, 2_000), network.batch(systems[1], 8, 0)]
+        return network.open(network.terms(**changes), batches)
+
+    for rule in Rule:
+        trim = 2_000 if rule is Rule.TRIMMED_MEAN else 0
+        round_id = opened(rule=rule, trim=trim, panel_size=4)
+        network.draw(round_id)
+        reveals = network.commit_all(round_id, {seat: row() for seat in (2, 0, 3, 1)})
+        network.settle(round_id, reveals[::-1])
+
+    # One seat is silent, one commits and never reveals, one reveals on chain.
+    round_id = opened(panel_size=5)
+    network.draw(round_id)
+    reveals = network.commit_all(round_id, {seat: row() for seat in (1, 2, 3, 4)})
+    network.pass_time(windows.commit_window)
+    network.reveal_on_chain(round_id, reveals[1])
+    network.pass_time(windows.reveal_window)
+    network.settle(round_id, reveals[:3])
+
+    round_id = opened()  # too few commit
+    panel = network.draw(round_id)
+    network.commit(round_id, 1, row())
+    network.pass_time(windows.commit_window)
+    network.cancel(round_id)
+    network.registry(panel[0].owner, "topUp", panel[0].node_id)
+
+    round_id = opened()  # enough commit, too few reveal on chain, nobody settles
+    network.draw(round_id)
+    reveals = network.commit_all(round_id, {seat: row() for seat in range(3)})
+    network.reveal_on_chain(round_id, reveals[0])
+    network.pass_time(windows.commit_window + windows.reveal_window + windows.settle_window)
+    network.cancel(round_id)
+
+    round_id = opened()
+    network.devnet.mine(HASH_HORIZON + 1)
+    network.cancel_undrawn(round_id)
+
+    leaver = next(party for party in evaluators if network.state().node(party.node_id).position)
+    network.registry(leaver.owner, "exit", leaver.node_id)
+    rotated = systems[0]
+    network.registry(rotated.owner, "rotateOperator", rotated.node_id, network.account().address)
+    network.registry(network.settler, "sweepSlashes")
+    network.pass_time(network.deployment.registry_parameters.exit_delay)
+    network.registry(leaver.owner, "withdrawStake", leaver.node_id)
+    for account in (systems[1].owner.address, network.requester.address):
+        network.rounds(network.settler, "withdraw", account)
+
+    for evaluator in evaluators:  # those that were slashed, so that three can be drawn
+        node = network.state().node(evaluator.node_id)
+        if not node.position and not node.exitable_at:
+            network.registry(evaluator.owner, "topUp", node.node_id)
+    network.devnet.mine()
+    network.parties[rotated.node_id] = network.parties[systems[1].node_id]
+    running = network.open(network.terms(), [network.batch(systems[1], ITEMS)])
+    network.draw(running)
+    network.commit(running, 0, row())
+    return network
