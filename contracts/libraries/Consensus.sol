@@ -87,7 +87,7 @@ library Consensus {
         result = new uint256[](n);
         uint256 flags;
         unchecked {
-            // Four words at a time: 4 · ONE < 2¹⁶. The 32-bit lanes of a row add up to at most 4096 · ONE.
+            // Four words at a time before lanes are widened: 4 · ONE < 2¹⁶. The 32-bit lanes of a row add up to at most 4096 · ONE.
             uint256 row = scores.pointer();
             uint256 first = consensus.pointerInMemory();
             uint256 blocks = first + items / 64 * 128;
@@ -96,21 +96,15 @@ library Consensus {
                 uint256 sum;
                 uint256 p = row;
                 uint256 q = first;
-                for (; q < blocks; q += 128) {
-                    uint256 word = ScoreLanes.load(p);
-                    flags |= word.aboveOne();
-                    uint256 distances = word.distance(ScoreLanes.read(q));
-                    word = ScoreLanes.load(p + 32);
-                    flags |= word.aboveOne();
-                    distances += word.distance(ScoreLanes.read(q + 32));
-                    word = ScoreLanes.load(p + 64);
-                    flags |= word.aboveOne();
-                    distances += word.distance(ScoreLanes.read(q + 64));
-                    word = ScoreLanes.load(p + 96);
-                    flags |= word.aboveOne();
-                    distances += word.distance(ScoreLanes.read(q + 96));
+                while (q < blocks) {
+                    uint256 distances;
+                    for (uint256 stop = q + 128; q < stop; q += 32) {
+                        uint256 word = ScoreLanes.load(p);
+                        flags |= word.aboveOne();
+                        distances += word.distance(ScoreLanes.read(q));
+                        p += 32;
+                    }
                     sum += distances.pairs();
-                    p += 128;
                 }
                 for (; q < end; q += 32) {
                     uint256 keep = ScoreLanes.head((end - q) / 2);

@@ -1,16 +1,17 @@
-"""The libraries' functions as plain calls, on a fast EVM inside this process."""
+"""Contracts as plain calls, on a fast EVM inside this process: no blocks, keys or logs."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from eth_abi import decode
+from eth_abi import decode, encode
 from eth_utils.abi import collapse_if_tuple
 from pyrevm import EVM
 
-from deploy.artifacts import load
+from deploy.artifacts import Artifact, load
 from oracle.chain.calls import encode_call
+from oracle.chain.devnet import data_floor
 from oracle.chain.errors import RevertDecoder, Reverted
 
 ARTIFACTS = Path(__file__).resolve().parent / "artifacts"
@@ -18,11 +19,22 @@ CALLER = "0x" + "11" * 20
 GAS = 10**9
 
 
-class Harness:
-    """A deployed test contract; calling it returns the decoded answer or raises `Reverted`."""
+def bare_evm() -> EVM:
+    """Return an EVM with nothing on it and no limit to what a call may use."""
+    evm = EVM(gas_limit=2**63, spec_id="PRAGUE")
+    evm.set_balance(CALLER, 10**30)
+    return evm
 
-    def __init__(self, name: str) -> None:
-        artifact = load(name, ARTIFACTS)
+
+class Contract:
+    """
+    A contract that `CALLER` deployed on `evm`.
+
+    Calling it returns the decoded answer or raises `Reverted`; so does deploying it.
+    """
+
+    def __init__(self, evm: EVM, artifact: Artifact, *arguments: Any) -> None:
+        self._evm = evm
         self._functions = {
             entry["name"]: (
                 tuple(collapse_if_tuple(field) for field in entry["inputs"]),
@@ -31,27 +43,49 @@ class Harness:
             for entry in artifact.abi
             if entry["type"] == "function"
         }
-        self._errors = RevertDecoder(artifact.abi, load("QualityRounds").abi)
-        self._evm = EVM(gas_limit=2**63, spec_id="PRAGUE")
-        self._evm.set_balance(CALLER, 10**30)
-        self._address = self._evm.deploy(CALLER, artifact.bytecode)
+        constructor = next((e for e in artifact.abi if e["type"] == "constructor"), {"inputs": []})
+        kinds = [collapse_if_tuple(field) for field in constructor["inputs"]]
+        self._errors = RevertDecoder(
+            artifact.abi, load("QualityRounds").abi, load("NodeRegistry").abi
+        )
+        try:
+            self.address: str = evm.deploy(CALLER, artifact.bytecode + encode(kinds, arguments))
+        except RuntimeError as error:
+            raise self._reverted(error) from None
+        self.gas = 0
 
-    def __call__(self, function: str, *arguments: Any) -> Any:
+    def __call__(
+        self, function: str, *arguments: Any, sender: str = CALLER, static: bool = False
+    ) -> Any:
+        """Call `function`; afterwards `gas` is what a transaction with this call would use."""
         kinds, results = self._functions[function]
         data = encode_call(function, kinds, arguments)
         try:
             answer = self._evm.message_call(
-                caller=CALLER, to=self._address, calldata=data, gas=GAS, is_static=True
+                caller=sender, to=self.address, calldata=data, gas=GAS, is_static=static
             )
         except RuntimeError as error:
-            raise self._errors.decode(_revert_data(str(error)), str(error)) from None
+            raise self._reverted(error) from None
+        self.gas = max(self._evm.result.gas_used, data_floor(data))
         values = decode(results, bytes(answer))
         return values[0] if len(values) == 1 else values
 
+    def _reverted(self, error: RuntimeError) -> Reverted:
+        _, found, rest = str(error).partition("output: 0x")
+        data = bytes.fromhex(rest.split()[0].rstrip(",}")) if found else b""
+        return self._errors.decode(data, str(error))
 
-def _revert_data(message: str) -> bytes:
-    _, found, rest = message.partition("output: 0x")
-    return bytes.fromhex(rest.split()[0].rstrip(",}")) if found else b""
+
+class Harness(Contract):
+    """A test contract of pure functions on an EVM of its own."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(bare_evm(), load(name, ARTIFACTS))
+
+    def __call__(
+        self, function: str, *arguments: Any, sender: str = CALLER, static: bool = True
+    ) -> Any:
+        return super().__call__(function, *arguments, sender=sender, static=static)
 
 
-__all__ = ["Harness", "Reverted"]
+__all__ = ["CALLER", "Contract", "Harness", "Reverted", "bare_evm"]
