@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {Batch, Conduct, INodeRegistry, Outcome, Role, Seat} from "./interfaces/INodeRegistry.sol";
@@ -688,8 +689,10 @@ contract QualityRounds is IQualityRounds {
         }
     }
 
-    /// @dev The lowest bit of a bitmap of at most 256 seats; 256 if there is none.
-    function _lowest(uint256 bits) private pure returns (uint256 seat) {
-        while (seat < 256 && bits >> seat & 1 == 0) ++seat;
+    /// @dev The lowest seat of a bitmap; 0 if it is empty. Arguments of errors are computed even where nothing is wrong.
+    function _lowest(uint256 bits) private pure returns (uint256) {
+        unchecked {
+            return Math.log2(bits & (~bits + 1));
+        }
     }
 }
