@@ -1,15 +1,16 @@
 """
-When the blocks were that the logs name.
+Which blocks the logs are of, and when those were.
 
-Logs carry times of their own, and the chain stamps its blocks: this module holds the two against
-each other. Without a chain at hand it knows only what the logs say, and that time does not run
-backwards.
+Logs carry hashes and times of their own, and the chain has those of its blocks: this module holds
+the two against each other. Without a chain at hand it knows only what the logs say, and that time
+does not run backwards.
 """
 
 from __future__ import annotations
 
 from oracle.audit.findings import Findings, Where
 from oracle.audit.reader import Reader
+from oracle.chain.logs import Log
 
 
 class Clock:
@@ -18,15 +19,24 @@ class Clock:
     def __init__(self, findings: Findings, reader: Reader | None) -> None:
         self._findings = findings
         self._reader = reader
+        self._block: int | None = None
+        self._block_hash = b""
+        self._transactions: frozenset[bytes] | None = None
         self._times: dict[int, int] = {}
         self._latest = 0
 
-    def enter(self, where: Where, block: int, block_hash: bytes) -> None:
-        """Note that the logs reach a block, and compare its hash with the chain's."""
-        if self._reader is not None:
-            header = self._reader.header(block)
-            self._findings.expect(where, "blockHash", header.block_hash, block_hash)
-            self._times[block] = self._latest = header.timestamp
+    def enter(self, where: Where, log: Log) -> None:
+        """Compare the block and the transaction that a log claims to be of with the chain's."""
+        if log.block_number != self._block:
+            self._block, self._block_hash = log.block_number, log.block_hash
+            if self._reader is not None:
+                header = self._reader.header(log.block_number)
+                self._block_hash, self._transactions = header.block_hash, header.transactions
+                self._times[log.block_number] = self._latest = header.timestamp
+        self._findings.expect(where, "blockHash", self._block_hash, log.block_hash)
+        if self._transactions is not None:
+            mined = log.transaction_hash in self._transactions
+            self._findings.expect(where, "transactionHash is of the block", True, mined)
 
     def check(self, where: Where, field: str, block: int, time: int) -> None:
         """Compare the time that a log of a block states with what is known of the block."""

@@ -90,6 +90,8 @@ def readable(value: Any) -> str:
         return NOTHING
     if isinstance(value, Enum):
         return value.name
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {readable(each)}" for key, each in value.items())
     if isinstance(value, bytes):
         if len(value) <= _LONGEST_HEX:
             return "0x" + value.hex()

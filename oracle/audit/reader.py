@@ -9,8 +9,9 @@ This module reads; `storage` and the replay compare.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
+from hexbytes import HexBytes
 from web3.exceptions import Web3RPCError
 
 from oracle.chain import calls
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The hash and the second of a block."""
+    """The hash and the second of a block, and the hashes of its transactions."""
 
     block_hash: bytes
     timestamp: int
+    transactions: frozenset[bytes]
 
 
 class Reader(Protocol):
@@ -66,9 +68,10 @@ class ChainReader(State):
         self._deployed = deployment
 
     def header(self, block: int) -> Header:
-        """Return the hash and the second of a block."""
+        """Return the header of a block."""
         found = self._web3.eth.get_block(block)
-        return Header(bytes(found["hash"]), int(found["timestamp"]))
+        transactions = frozenset(bytes(cast(HexBytes, each)) for each in found["transactions"])
+        return Header(bytes(found["hash"]), int(found["timestamp"]), transactions)
 
     def balance(self, account: str) -> int:
         """Return what an account holds of the token, wei."""

@@ -4,12 +4,15 @@ The audit itself: every log of a deployment in its order, and then what the chai
 Each log goes to the part that knows what it has to say; what no part expects is a mismatch, as is
 a log that cannot be read. Transactions are closed one by one, so that money is compared after
 each. With a `Reader` the end state of both contracts is compared word by word; without, logs alone
-are.
+are. What no comparison reaches, and no payout depends on: the position of a log in its block beyond
+the order, who sent a contract tokens unasked, and a rotation that changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deploy.artifacts import load
@@ -23,6 +26,7 @@ from oracle.audit.solvency import Vault
 from oracle.audit.storage import compare
 from oracle.chain.deployment import Deployment
 from oracle.chain.logs import Event, EventDecoder, Log, read_logs
+from oracle.core.reveals import RevealRefused
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -54,14 +58,32 @@ def run(
     Raises `NodeBehind`, `LogsUnavailable`, `RpcUnreachable`.
     """
     reader = ChainReader(web3, deployment, block)
-    addresses = [deployment.token, deployment.registry.address, deployment.rounds.address]
-    logs = read_logs(web3, addresses, deployment.start_block, reader.block)
+    logs = read(web3, deployment, reader.block)
     return replay(deployment, _announced(logs, progress), reader)
+
+
+def read(web3: Web3, deployment: Deployment, last: int) -> Iterator[Log]:
+    """
+    Yield all logs of both contracts and of the token's transfers from or to them, in chain order.
+
+    `last` is the last block. Raises `NodeBehind`, `LogsUnavailable`, `RpcUnreachable`.
+    """
+    contracts = [deployment.registry.address, deployment.rounds.address]
+    accounts = [bytes(12) + bytes.fromhex(contract[2:]) for contract in contracts]
+    first, token = deployment.start_block, deployment.token
+    moved = EventDecoder(_TRANSFER).topics
+    sent = read_logs(web3, [token], first, last, topics=moved, indexed=[accounts])
+    received = read_logs(web3, [token], first, last, topics=moved, indexed=[(), accounts])
+    latest: Log | None = None
+    for log in heapq.merge(read_logs(web3, contracts, first, last), sent, received, key=_place):
+        if log != latest:  # what one contract sends the other is in two answers
+            yield log
+        latest = log
 
 
 def replay(deployment: Deployment, logs: Iterable[Log], reader: Reader | None) -> Report:
     """
-    Audit `logs`, all of the token's, the registry's and the rounds' in chain order.
+    Audit `logs`, which `read` gives, or a file of what it gave.
 
     Without a `reader` nothing is asked of a chain: seeds, block times, digests and storage are
     then compared only as far as logs contradict each other.
@@ -104,10 +126,11 @@ class _Replay:
         latest: Log | None = None
         for log in logs:
             where = Where(transaction=log.transaction_hash)
+            if not self._findings.expect(where, "blockNumber", True, self._covers(log)):
+                continue
             if latest is None or log.transaction_hash != latest.transaction_hash:
                 self._close(latest)
-                if latest is None or log.block_number != latest.block_number:
-                    self._clock.enter(where, log.block_number, log.block_hash)
+            self._clock.enter(where, log)
             if latest is not None:
                 follows = _place(log) > _place(latest)
                 self._findings.expect(where, "order of the logs", True, follows)
@@ -124,7 +147,26 @@ class _Replay:
                 self._vaults,
                 self._reader,
             )
-        return report(self._deployment, self._findings, self._rounds, counts)
+        if self._reader is not None:
+            last = self._reader.block
+        else:
+            last = self._deployment.start_block if latest is None else latest.block_number
+        return report(
+            self._deployment,
+            self._findings,
+            self._ledger,
+            self._rounds,
+            counts,
+            last_block=last,
+            on_chain=self._reader is not None,
+        )
+
+    def _covers(self, log: Log) -> bool:
+        """Return whether a log is of a block that is audited."""
+        first = self._deployment.start_block
+        return first <= log.block_number and (
+            self._reader is None or log.block_number <= self._reader.block
+        )
 
     def _handle(self, log: Log, where: Where) -> str:
         try:
@@ -144,6 +186,9 @@ class _Replay:
         )
         try:
             self._handlers[log.address][event.name](event, place)
+        except RevealRefused as error:
+            place = replace(place, seat=error.seat)
+            self._findings.expect(place, event.name, "possible", str(error))
         except (ValueError, ArithmeticError, LookupError) as error:
             # What core refuses cannot have happened.
             self._findings.expect(place, event.name, "possible", str(error))

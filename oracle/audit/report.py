@@ -1,7 +1,8 @@
 """
 What an audit found: the verdict, every mismatch, and who was paid what, round by round.
 
-Made of figures that are already compared; nothing is computed here but sums.
+Made of figures that are already compared; nothing is computed here but sums. What people read shows
+tokens of 18 decimals, rounded down; the data is exact.
 """
 
 from __future__ import annotations
@@ -12,21 +13,25 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from oracle.audit.findings import Findings, Mismatch
+from oracle.audit.ledger import Ledger
 from oracle.audit.rounds import Audited, Rounds
 from oracle.chain.deployment import Deployment
 from oracle.core.facts import Conduct
+from oracle.core.units import TRUST_ONE
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 VERSION = 1
 SHOWN = 20
-"""Mismatches that the table for people shows."""
+"""Mismatches, rounds and nodes that people are shown; the data has all."""
+_PAID = ("evaluator", "inference", "fee", "refund")
 
 
 @dataclass(frozen=True, slots=True)
 class Payout:
-    """What a node, its settler or its requester got from a round, wei."""
+    """What a node, or with no node the settler or the requester, got from a round, wei."""
 
     round: int
     role: str
@@ -52,15 +57,36 @@ class RoundSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeSummary:
+    """A node at the end; `trusts`, in TRUST_ONE, are in the domains where rounds moved it."""
+
+    node: int
+    role: str
+    owner: str
+    stake: int
+    earned: int
+    trusts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """The result of an audit. `logs` counts them by event, `comparisons` everything compared."""
+    """
+    The result of an audit of blocks `first_block` to `last_block`.
+
+    `on_chain` says whether a chain was at hand to compare with, or logs alone. `logs` counts them
+    by event, `comparisons` everything compared.
+    """
 
     chain_id: int
     registry: str
     rounds_contract: str
+    first_block: int
+    last_block: int
+    on_chain: bool
     mismatches: tuple[Mismatch, ...]
     comparisons: int
     logs: Mapping[str, int]
+    nodes: tuple[NodeSummary, ...]
     rounds: tuple[RoundSummary, ...]
     payouts: tuple[Payout, ...]
 
@@ -69,14 +95,6 @@ class Report:
         """Whether everything was as it has to be."""
         return not self.mismatches
 
-    def totals(self) -> dict[int, int]:
-        """Return what each node earned over all rounds, wei, by ascending id."""
-        totals: Counter[int] = Counter()
-        for payout in self.payouts:
-            if payout.node is not None:
-                totals[payout.node] += payout.amount
-        return dict(sorted(totals.items()))
-
     def to_json(self) -> dict[str, Any]:
         """Return everything, versioned; amounts are wei as strings."""
         return {
@@ -84,10 +102,17 @@ class Report:
             "chainId": self.chain_id,
             "registry": self.registry,
             "rounds": self.rounds_contract,
+            "firstBlock": self.first_block,
+            "lastBlock": self.last_block,
+            "onChain": self.on_chain,
             "right": self.right,
             "comparisons": self.comparisons,
             "logs": dict(sorted(self.logs.items())),
             "mismatches": [asdict(mismatch) for mismatch in self.mismatches],
+            "nodeSummaries": [
+                {**asdict(each), "stake": str(each.stake), "earned": str(each.earned)}
+                for each in self.nodes
+            ],
             "roundSummaries": [
                 {**asdict(each), "deposit": str(each.deposit)} for each in self.rounds
             ],
@@ -97,54 +122,112 @@ class Report:
         }
 
     def show(self, console: Console) -> None:
-        """Print the payouts, the mismatches and the verdict."""
-        from rich.table import Table
-
-        table = Table(title="Payouts, recomputed from the logs")
-        for name in ("round", "domain", "items", "present"):
-            table.add_column(name, justify="left" if name == "domain" else "right")
-        for name in ("evaluators", "inference", "fee", "refund"):
-            table.add_column(name, justify="right")
-        for summary in self.rounds:
-            paid = Counter[str]()
-            for payout in self.payouts:
-                if payout.round == summary.round:
-                    paid[payout.role] += payout.amount
-            table.add_row(
-                str(summary.round),
-                summary.domain,
-                str(summary.items),
-                f"{summary.present}/{summary.seats}",
-                *(_tokens(paid[role]) for role in ("evaluator", "inference", "fee", "refund")),
-            )
-        console.print(table)
+        """Print the payouts of nodes and rounds, the mismatches and the verdict."""
+        console.print(self._node_table())
+        console.print(self._round_table())
         for mismatch in self.mismatches[:SHOWN]:
             console.print(f"[red]✗[/red] {mismatch}", highlight=False)
         if len(self.mismatches) > SHOWN:
             console.print(f"… and {len(self.mismatches) - SHOWN} more")
         logs = sum(self.logs.values())
-        verdict = "nothing is wrong" if self.right else f"{len(self.mismatches)} mismatches"
+        verdict = "nothing is wrong" if self.right else f"mismatches: {len(self.mismatches)}"
         colour = "green" if self.right else "red"
+        witness = "" if self.on_chain else " among the logs alone, with no chain at hand"
         console.print(
-            f"Audit: {logs:,} logs, {self.comparisons:,} comparisons, "
-            f"[{colour}]{verdict}[/{colour}].",
+            f"Audit of blocks {self.first_block} to {self.last_block}: {logs:,} logs, "
+            f"{self.comparisons:,} comparisons{witness}, [{colour}]{verdict}[/{colour}].",
             highlight=False,
         )
 
+    def _node_table(self) -> Table:
+        from rich.table import Table
+
+        domains = sorted({domain for node in self.nodes for domain in node.trusts})
+        table = Table(title="Nodes", caption=_caption(len(self.nodes)))
+        table.add_column("node", justify="right")
+        table.add_column("role")
+        for name in ("stake", "earned", *(f"trust, {domain}" for domain in domains)):
+            table.add_column(name, justify="right")
+        for node in self.nodes[-SHOWN:]:
+            trusts = (node.trusts.get(domain) for domain in domains)
+            table.add_row(
+                str(node.node),
+                node.role,
+                _tokens(node.stake),
+                _tokens(node.earned),
+                *("" if trust is None else f"{trust / TRUST_ONE:.3f}" for trust in trusts),
+            )
+        return table
+
+    def _round_table(self) -> Table:
+        from rich.table import Table
+
+        paid: Counter[tuple[int, str]] = Counter()
+        for payout in self.payouts:
+            paid[payout.round, payout.role] += payout.amount
+        table = Table(title="Payouts, recomputed from the logs", caption=_caption(len(self.rounds)))
+        for name in ("round", "domain", "phase", "items", "present"):
+            table.add_column(name, justify="left" if name in ("domain", "phase") else "right")
+        for name in ("evaluators", "inference", "fee", "refund"):
+            table.add_column(name, justify="right")
+        for one in self.rounds[-SHOWN:]:
+            table.add_row(
+                str(one.round),
+                one.domain,
+                one.phase,
+                str(one.items),
+                f"{one.present}/{one.seats}",
+                *(_tokens(paid[one.round, role]) for role in _PAID),
+            )
+        return table
+
 
 def report(
-    deployment: Deployment, findings: Findings, rounds: Rounds, logs: Mapping[str, int]
+    deployment: Deployment,
+    findings: Findings,
+    ledger: Ledger,
+    rounds: Rounds,
+    logs: Mapping[str, int],
+    *,
+    last_block: int,
+    on_chain: bool,
 ) -> Report:
     """Return the report of an audit that has seen every log."""
+    payouts = tuple(payout for audited in rounds for payout in _payouts(audited))
     return Report(
         chain_id=deployment.chain_id,
         registry=deployment.registry.address,
         rounds_contract=deployment.rounds.address,
+        first_block=deployment.start_block,
+        last_block=last_block,
+        on_chain=on_chain,
         mismatches=tuple(findings.mismatches),
         comparisons=findings.comparisons,
         logs=logs,
+        nodes=_nodes(ledger, payouts),
         rounds=tuple(map(_summary, rounds)),
-        payouts=tuple(payout for audited in rounds for payout in _payouts(audited)),
+        payouts=payouts,
+    )
+
+
+def _nodes(ledger: Ledger, payouts: Iterable[Payout]) -> tuple[NodeSummary, ...]:
+    earned: Counter[int] = Counter()
+    for payout in payouts:
+        if payout.node is not None:
+            earned[payout.node] += payout.amount
+    trusts: dict[int, dict[str, int]] = {}
+    for domain, node_id, trust in ledger.trusts():
+        trusts.setdefault(node_id, {})[_domain(domain)] = trust
+    return tuple(
+        NodeSummary(
+            node=node.node_id,
+            role=node.role.name.lower(),
+            owner=node.owner,
+            stake=node.stake,
+            earned=earned[node.node_id],
+            trusts=trusts.get(node.node_id, {}),
+        )
+        for node in ledger.nodes()
     )
 
 
@@ -154,7 +237,7 @@ def _summary(audited: Audited) -> RoundSummary:
     return RoundSummary(
         round=audited.key.round_id,
         phase=_phase(audited),
-        domain=terms.domain.rstrip(b"\0").decode("ascii", "backslashreplace"),
+        domain=_domain(terms.domain),
         rule=terms.rule.name,
         items=audited.opening.items,
         seats=terms.panel_size,
@@ -184,5 +267,13 @@ def _payouts(audited: Audited) -> Iterable[Payout]:
         yield Payout(round_id, "refund", None, opening.requester, opening.terms.deposit)
 
 
+def _domain(name: bytes) -> str:
+    return name.rstrip(b"\0").decode("ascii", "backslashreplace")
+
+
 def _tokens(wei: int) -> str:
-    return f"{wei / 10**18:,.2f}"
+    return f"{wei // 10**18:,}.{wei // 10**16 % 100:02}"
+
+
+def _caption(count: int) -> str | None:
+    return f"the last {SHOWN} of {count:,}; --json has all" if count > SHOWN else None

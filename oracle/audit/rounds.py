@@ -10,7 +10,7 @@ docs/protocol.md; twin of `QualityRounds.sol`.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from oracle.core import phases
 from oracle.core.cancellation import Cancellation, cancel, cancel_undrawn
 from oracle.core.commitment import commitment
 from oracle.core.consensus import Rule
-from oracle.core.digest import opening_digest, replay
+from oracle.core.digest import commit_step, drawn_step, fold, opening_digest
 from oracle.core.facts import (
     Commit,
     Conduct,
@@ -124,10 +124,8 @@ class Rounds:
 
     def close(self, where: Where) -> None:
         """End a transaction: what was announced and did not follow is missing."""
-        for name, args in self._announced:
-            place = replace(where, round=args["roundId"], node=args.get("nodeId"))
-            self._findings.expect(place, name, args, None)
-        self._announced.clear()
+        while self._announced:
+            self._miss(where, *self._announced.popleft())
 
     # Opening and drawing
 
@@ -183,7 +181,7 @@ class Rounds:
         opening = audited.opening
         self._findings.allow(where, "PanelDrawn", phases.may_draw(audited.state, block))
         self._clock.check(where, "PanelDrawn.drawnAt", block, draw.drawn_at)
-        if self._reader is not None and opening.draw_block < block:
+        if self._reader is not None and opening.draw_block <= self._reader.block:
             block_hash = self._reader.header(opening.draw_block).block_hash
             seed = draw_seed(block_hash, audited.key.contract, audited.key.round_id)
             self._findings.expect(where, "PanelDrawn.seed", seed, draw.seed)
@@ -198,7 +196,7 @@ class Rounds:
                 )
         audited.draw = draw
         audited.state = replace(audited.state, phase=Phase.DRAWN, drawn_at=draw.drawn_at)
-        audited.digest = replay(audited.key, opening, draw, ())
+        audited.digest = fold(audited.digest, drawn_step(draw))
 
     def _panel(self, opening: Opening, seed: bytes) -> tuple[Seat, ...]:
         """Repeat a draw among those active at the end of the block before the opening."""
@@ -239,8 +237,7 @@ class Rounds:
         audited.commits.append(commit)
         committed = audited.state.committed | 1 << commit.seat
         audited.state = replace(audited.state, committed=committed)
-        facts = audited.facts
-        audited.digest = replay(facts.key, facts.opening, facts.draw, facts.commits)
+        audited.digest = fold(audited.digest, commit_step(commit))
 
     def _revealed(self, event: Event, where: Where) -> None:
         audited = self._known(event, where)
@@ -282,9 +279,15 @@ class Rounds:
         self._findings.allow(where, "RoundSettled", verdict)
         block = event.log.block_number
         self._clock.check(where, "RoundSettled.settledAt", block, logged.settled_at)
-        expect(where, "RoundSettled.consensus", settlement.consensus, logged.consensus)
-        packed = b"".join(deviation.to_bytes(2) for deviation in settlement.deviations)
-        expect(where, "RoundSettled.deviations", packed, logged.deviations)
+        items = [where] * audited.opening.items
+        panel = audited.facts.draw.panel
+        seats = [
+            replace(where, seat=reveal.seat, node=panel[reveal.seat].node_id)
+            for reveal in settlement.reveals
+        ]
+        right = b"".join(deviation.to_bytes(2) for deviation in settlement.deviations)
+        self._compare(items, "RoundSettled.consensus", 2, settlement.consensus, logged.consensus)
+        self._compare(seats, "RoundSettled.deviations", 2, right, logged.deviations)
         expect(where, "RoundSettled.refund", settlement.refund, logged.refund)
         self._end(audited, settlement.digest(logged.settler, logged.settled_at), event)
         audited.settlement, audited.settler = settlement, logged.settler
@@ -348,11 +351,40 @@ class Rounds:
         self._announced.append((name, {"roundId": audited.key.round_id, **args}))
 
     def _follows(self, event: Event, where: Where) -> None:
-        """Hold a log against the next one that the transaction announced."""
+        """Hold a log against the one that the transaction announced; those passed are missing."""
+        about = event.name, event.args.get("nodeId")
+        announced = [(name, args.get("nodeId")) for name, args in self._announced]
+        for _ in range(announced.index(about) if about in announced else 0):
+            self._miss(where, *self._announced.popleft())
         name, args = self._announced.popleft() if self._announced else (None, {})
-        if self._findings.expect(where, event.name, name, event.name):
-            for key, expected in args.items():
+        if not self._findings.expect(where, event.name, name, event.name):
+            return
+        for key, expected in args.items():
+            if key == "trusts":
+                nodes = [
+                    replace(where, node=int.from_bytes(expected[i : i + 4]))
+                    for i in range(0, len(expected), 8)
+                    for _ in ("id", "trust")
+                ]
+                self._compare(nodes, "TrustUpdated.trusts", 4, expected, event.args[key])
+            else:
                 self._findings.expect(where, f"{event.name}.{key}", expected, event.args[key])
+
+    def _miss(self, where: Where, name: str, args: dict[str, Any]) -> None:
+        place = replace(where, round=args["roundId"], node=args.get("nodeId"))
+        self._findings.expect(place, name, args, None)
+
+    def _compare(
+        self, places: Sequence[Where], field: str, width: int, expected: bytes, found: bytes
+    ) -> None:
+        """Compare packed numbers of `width` bytes, one of each of `places`."""
+        if expected == found or len(expected) != len(found):
+            self._findings.expect(replace(places[0], seat=None, node=None), field, expected, found)
+            return
+        for i, where in enumerate(places):
+            part = slice(i * width, (i + 1) * width)
+            right, logged = (int.from_bytes(packed[part]) for packed in (expected, found))
+            self._findings.expect(where, f"{field}[{i}]", right, logged)
 
     # Credits
 

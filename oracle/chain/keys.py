@@ -70,22 +70,22 @@ class Signer:
         """
         return bytes(keccak(self._account.key + keccak(context)))
 
-    def encrypt(self, password: str) -> dict[str, Any]:
-        """Return the keystore of this key under `password`."""
-        return dict(self._account.encrypt(password))
+    def encrypt(self, password: str, *, work: int | None = None) -> dict[str, Any]:
+        """Return the keystore of this key under `password`; `work` is scrypt's N, the usual one."""
+        return dict(self._account.encrypt(password, iterations=work))
 
     def __repr__(self) -> str:
         return f"Signer({self.address})"
 
 
-def write_keystore(path: Path, signer: Signer, password: str) -> None:
+def write_keystore(path: Path, signer: Signer, password: str, *, work: int | None = None) -> None:
     """
     Write an encrypted keystore that only its owner can read.
 
     It is there completely or not at all, and never replaces another: `KeyUnusable` if `path`
-    exists.
+    exists. Less `work` (scrypt's N, a power of two) than usual is for keys that are no secret.
     """
-    content = json.dumps(signer.encrypt(password)).encode()
+    content = json.dumps(signer.encrypt(password, work=work)).encode()
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
     try:

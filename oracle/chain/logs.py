@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from eth_abi import decode
+from eth_abi import decode, encode
 from eth_typing import ABIEvent
 from eth_utils import to_checksum_address
 from eth_utils.abi import collapse_if_tuple, event_abi_to_log_topic
@@ -41,6 +41,14 @@ class NodeBehind(Exception):
         super().__init__(f"The node is at block {head}; logs up to block {last} were asked for.")
         self.head = head
         self.last = last
+
+
+class NotCanonical(ValueError):
+    """The data of a log says what the event says, but not in the one way that contracts do."""
+
+    def __init__(self, event: str) -> None:
+        super().__init__(f"the data of {event} is not encoded as contracts encode it")
+        self.event = event
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +80,15 @@ def read_logs(
     last: int,
     *,
     topics: Sequence[bytes] = (),
+    indexed: Sequence[Sequence[bytes]] = (),
     widest: int = WIDEST_RANGE,
 ) -> Iterator[Log]:
     """
     Yield the logs of `addresses` in blocks `first` to `last`, both included, in chain order.
 
-    With `topics`, only logs whose first topic is one of them. Raises `NodeBehind`,
-    `LogsUnavailable`, `RpcUnreachable`.
+    With `topics`, only logs whose first topic is one of them; with `indexed`, only those whose
+    further topics are, place by place, among the given ones, where none given is any. Raises
+    `NodeBehind`, `LogsUnavailable`, `RpcUnreachable`.
     """
     head = web3.eth.block_number
     if head < last:
@@ -86,7 +96,7 @@ def read_logs(
     width = widest
     while first <= last:
         until = min(first + width - 1, last)
-        answer = _ask(web3, addresses, topics, first, until)
+        answer = _ask(web3, addresses, [topics, *indexed], first, until)
         if until > first and (isinstance(answer, str) or len(answer) >= TRUNCATED_AT):
             width = (until - first + 1) // 2
             continue
@@ -116,17 +126,18 @@ class EventDecoder:
         return tuple(self._events)
 
     def decode(self, log: Log) -> Event | None:
-        """Return the event of `log`, or `None` if the ABI has none with its first topic."""
+        """
+        Return the event of `log`, or `None` if the ABI has none with its first topic.
+
+        Raises `NotCanonical`, and what `eth_abi` raises, for data that no contract logs.
+        """
         shape = self._events.get(log.topics[0]) if log.topics else None
         if shape is None:
             return None
-        values = dict(
-            zip(
-                (field["name"] for field in shape.plain),
-                decode(shape.plain_types, log.data),
-                strict=True,
-            )
-        )
+        plain = decode(shape.plain_types, log.data)
+        if encode(shape.plain_types, plain) != log.data:
+            raise NotCanonical(shape.name)
+        values = dict(zip((field["name"] for field in shape.plain), plain, strict=True))
         for field, kind, topic in zip(
             shape.indexed, shape.indexed_types, log.topics[1:], strict=True
         ):
@@ -183,7 +194,7 @@ def _named(field: Mapping[str, Any], value: Any) -> Any:
 
 
 def _ask(
-    web3: Web3, addresses: Sequence[str], topics: Sequence[bytes], first: int, last: int
+    web3: Web3, addresses: Sequence[str], topics: Sequence[Sequence[bytes]], first: int, last: int
 ) -> list[dict[str, Any]] | str:
     """Return the node's logs, or the sentence with which it refuses them."""
     wanted: dict[str, Any] = {
@@ -191,8 +202,10 @@ def _ask(
         "fromBlock": hex(first),
         "toBlock": hex(last),
     }
-    if topics:
-        wanted["topics"] = [["0x" + topic.hex() for topic in topics]]
+    if any(topics):
+        wanted["topics"] = [
+            ["0x" + topic.hex() for topic in choice] if choice else None for choice in topics
+        ]
     # web3's own formatting of logs takes ten times as long as fetching them.
     response = web3.provider.make_request(RPCEndpoint("eth_getLogs"), [wanted])
     if "error" in response:

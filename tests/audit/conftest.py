@@ -8,10 +8,14 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from oracle.audit.reader import ChainReader, Reader
+from oracle.audit.replay import read, run
+from oracle.audit.report import Report
+from oracle.chain import calls
 from oracle.chain.deployment import Deployment
-from oracle.chain.logs import Log, read_logs
+from oracle.chain.logs import Log
 from oracle.core.consensus import Rule
 from oracle.core.facts import Role
 from oracle.core.phases import HASH_HORIZON
@@ -23,11 +27,13 @@ ITEMS = 20
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The logs of a deployment, and the chain that they are of."""
+    """The logs of a deployment, the chain that they are of, and what an audit of it said."""
 
     deployment: Deployment
     logs: tuple[Log, ...]
     reader: Reader
+    report: Report
+    progress: tuple[int, ...]
 
 
 class Remembering:
@@ -48,9 +54,10 @@ def recorded() -> Recorded:
     network = _play()
     deployment = network.deployment
     reader = cast(Reader, Remembering(ChainReader(network.web3, deployment)))
-    addresses = [deployment.token, deployment.registry.address, deployment.rounds.address]
-    logs = tuple(read_logs(network.web3, addresses, deployment.start_block, reader.block))
-    return Recorded(deployment, logs, reader)
+    logs = tuple(read(network.web3, deployment, reader.block))
+    progress: list[int] = []
+    report = run(network.web3, deployment, progress=progress.append)
+    return Recorded(deployment, logs, reader, report, tuple(progress))
 
 
 def _play() -> Network:
@@ -60,8 +67,12 @@ def _play() -> Network:
     systems = [network.join(Role.INFERENCE) for _ in range(2)]
     windows = network.deployment.rounds_parameters
 
-    def row() -> np.ndarray[Any, np.dtype[np.uint16]]:
-        return rng.integers(0, ONE + 1, ITEMS).astype(np.uint16)
+    quality = rng.integers(0, ONE + 1, ITEMS)
+
+    def row(lies: bool = False) -> NDArray[np.uint16]:
+        seen = quality + rng.integers(-500, 501, ITEMS)
+        scores: NDArray[np.int64] = np.clip(ONE - seen if lies else seen, 0, ONE)
+        return scores.astype(np.uint16)
 
     def opened(**changes: Any) -> int:
         batches = [network.batch(systems[0], 12, 2_000), network.batch(systems[1], 8, 0)]
@@ -71,7 +82,7 @@ def _play() -> Network:
         trim = 2_000 if rule is Rule.TRIMMED_MEAN else 0
         round_id = opened(rule=rule, trim=trim, panel_size=4)
         network.draw(round_id)
-        reveals = network.commit_all(round_id, {seat: row() for seat in (2, 0, 3, 1)})
+        reveals = network.commit_all(round_id, {seat: row(seat == 1) for seat in (2, 0, 3, 1)})
         network.settle(round_id, reveals[::-1])
 
     # One seat is silent, one commits and never reveals, one reveals on chain.
@@ -104,12 +115,18 @@ def _play() -> Network:
     leaver = next(party for party in evaluators if network.state().node(party.node_id).position)
     network.registry(leaver.owner, "exit", leaver.node_id)
     rotated = systems[0]
-    network.registry(rotated.owner, "rotateOperator", rotated.node_id, network.account().address)
+    for _ in range(2):
+        operator = network.account().address
+        network.registry(rotated.owner, "rotateOperator", rotated.node_id, operator)
     network.registry(network.settler, "sweepSlashes")
     network.pass_time(network.deployment.registry_parameters.exit_delay)
     network.registry(leaver.owner, "withdrawStake", leaver.node_id)
     for account in (systems[1].owner.address, network.requester.address):
         network.rounds(network.settler, "withdraw", account)
+
+    for contract in (network.deployment.registry, network.deployment.rounds):
+        gift = calls.token(network.deployment, "transfer", contract.address, 5)
+        network.send(network.requester, gift)
 
     for evaluator in evaluators:  # those that were slashed, so that three can be drawn
         node = network.state().node(evaluator.node_id)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -14,7 +15,14 @@ from web3.types import RPCEndpoint
 from oracle.chain import logs as logs_module
 from oracle.chain.devnet import Devnet
 from oracle.chain.devnet_rpc import DevnetProvider, DevnetRpc
-from oracle.chain.logs import EventDecoder, Log, LogsUnavailable, NodeBehind, read_logs
+from oracle.chain.logs import (
+    EventDecoder,
+    Log,
+    LogsUnavailable,
+    NodeBehind,
+    NotCanonical,
+    read_logs,
+)
 from oracle.chain.transactions import Transactor
 
 HOLDER = "0x" + "22" * 20
@@ -111,6 +119,30 @@ def test_logs_of_other_events_and_addresses_are_left_out(
     assert list(read_logs(chain, [HOLDER], 0, devnet.height)) == []
     transfers = EventDecoder(token.abi).topics
     assert len(list(read_logs(chain, [token.address], 0, devnet.height, topics=transfers))) == 1
+
+
+def test_logs_with_other_indexed_values_are_left_out(
+    chain: Web3, devnet: Devnet, token: Contract, mint: Callable[[int], None]
+) -> None:
+    mint(1)
+    [log] = read_logs(chain, [token.address], 0, devnet.height)
+    sender, receiver = log.topics[1:]
+
+    def found(*indexed: Sequence[bytes]) -> list[Log]:
+        return list(read_logs(chain, [token.address], 0, devnet.height, indexed=indexed))
+
+    assert found([receiver]) == []
+    assert found((), [sender]) == []
+    assert found([sender, receiver]) == found((), [receiver]) == [log]
+
+
+def test_data_that_no_contract_encodes_so_is_refused(
+    chain: Web3, devnet: Devnet, token: Contract, mint: Callable[[int], None]
+) -> None:
+    mint(1)
+    [log] = read_logs(chain, [token.address], 0, devnet.height)
+    with pytest.raises(NotCanonical, match="Transfer"):
+        EventDecoder(token.abi).decode(replace(log, data=log.data + bytes(32)))
 
 
 def test_a_log_is_what_the_receipt_says(
