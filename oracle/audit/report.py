@@ -140,10 +140,8 @@ class Report:
         )
 
     def _node_table(self) -> Table:
-        from rich.table import Table
-
         domains = sorted({domain for node in self.nodes for domain in node.trusts})
-        table = Table(title="Nodes", caption=_caption(len(self.nodes)))
+        table = _table("Nodes", len(self.nodes))
         table.add_column("node", justify="right")
         table.add_column("role")
         for name in ("stake", "earned", *(f"trust, {domain}" for domain in domains)):
@@ -153,22 +151,20 @@ class Report:
             table.add_row(
                 str(node.node),
                 node.role,
-                _tokens(node.stake),
-                _tokens(node.earned),
+                tokens(node.stake),
+                tokens(node.earned),
                 *("" if trust is None else f"{trust / TRUST_ONE:.3f}" for trust in trusts),
             )
         return table
 
     def _round_table(self) -> Table:
-        from rich.table import Table
-
         paid: Counter[tuple[int, str]] = Counter()
         for payout in self.payouts:
             paid[payout.round, payout.role] += payout.amount
-        table = Table(title="Payouts, recomputed from the logs", caption=_caption(len(self.rounds)))
-        for name in ("round", "domain", "phase", "items", "present"):
+        table = _table("Payouts, recomputed from the logs", len(self.rounds))
+        for name in ("round", "domain", "phase", "items", "seats"):
             table.add_column(name, justify="left" if name in ("domain", "phase") else "right")
-        for name in ("evaluators", "inference", "fee", "refund"):
+        for name in ("panel", "inference", "fee", "refund"):
             table.add_column(name, justify="right")
         for one in self.rounds[-SHOWN:]:
             table.add_row(
@@ -177,7 +173,7 @@ class Report:
                 one.phase,
                 str(one.items),
                 f"{one.present}/{one.seats}",
-                *(_tokens(paid[one.round, role]) for role in _PAID),
+                *(tokens(paid[one.round, role]) for role in _PAID),
             )
         return table
 
@@ -271,9 +267,16 @@ def _domain(name: bytes) -> str:
     return name.rstrip(b"\0").decode("ascii", "backslashreplace")
 
 
-def _tokens(wei: int) -> str:
+def tokens(wei: int) -> str:
+    """Return an amount for people: whole tokens of 18 decimals, floored to two of them."""
     return f"{wei // 10**18:,}.{wei // 10**16 % 100:02}"
 
 
-def _caption(count: int) -> str | None:
-    return f"the last {SHOWN} of {count:,}; --json has all" if count > SHOWN else None
+def _table(title: str, count: int) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    caption = f"the last {SHOWN} of {count:,}; --json has all" if count > SHOWN else None
+    return Table(
+        title=title, caption=caption, box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False
+    )

@@ -9,21 +9,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from oracle.audit.report import tokens
 from oracle.core.units import ONE, TRUST_ONE
 from oracle.demo.cast import DOMAINS
 from oracle.demo.scenario import Outcome, Played, Standing
 
 VERSION = 1
-RULES = {"default": "trust-weighted mean (default)", "mean": "plain mean"}
+RULES = {"default": "default rule", "mean": "plain mean"}
 
 NEXT = """\
 What to try next:
-  poq devnet                      a chain of your own, then a round by hand (README)
-  poq evaluate --help             score a workload with your own evaluator
-  docs/protocol.md                what the contract checked, and how"""
+  poq devnet             a chain of your own, for the README's round by hand
+  poq evaluate --help    score a workload with your own evaluator
+  docs/protocol.md       what the contract checked, and how"""
 
 
 def fidelity(rounds: Iterable[Played], rule: str) -> tuple[float, float]:
@@ -90,7 +92,10 @@ def show(outcome: Outcome, console: Console) -> None:
 def _fidelity_table(outcome: Outcome) -> Table:
     table = Table(
         title="Consensus against judged quality, on the same reveals",
-        caption="Labels were judged by reading and never shown to an evaluator.",
+        box=SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+        caption="The default is the trust-weighted mean. No evaluator saw a label.",
     )
     table.add_column("rounds")
     table.add_column("items", justify="right")
@@ -105,11 +110,15 @@ def _fidelity_table(outcome: Outcome) -> Table:
 
 def _evaluator_table(standings: Iterable[Standing]) -> Table:
     table = Table(
-        title="Evaluators", caption="Everybody began with a trust of 1.000 in both domains."
+        title="Evaluators",
+        box=SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+        caption="Everybody began with a trust of 1.000 in both domains. Red ones lie.",
     )
-    for name in ("node", "evaluator", "scores with", "behaviour"):
+    for name in ("node", "evaluator", "scores with"):
         table.add_column(name)
-    for name in ("seats", "deviation", *(f"trust, {domain}" for domain in DOMAINS), "paid"):
+    for name in ("seats", "deviation", *(f"trust\n{domain[:5]}" for domain in DOMAINS), "paid"):
         table.add_column(name, justify="right")
     for one in sorted(standings, key=lambda one: (one.honesty != "honest", -one.earned)):
         style = "" if one.honesty == "honest" else "red"
@@ -117,18 +126,23 @@ def _evaluator_table(standings: Iterable[Standing]) -> Table:
             str(one.node_id),
             one.name,
             one.kind,
-            one.honesty,
             str(one.rounds),
             f"{_mean(one.quality):.3f}" if one.rounds else "–",
             *(f"{one.trust[domain] / TRUST_ONE:.3f}" for domain in DOMAINS),
-            _tokens(one.paid),
+            tokens(one.paid),
             style=style,
         )
     return table
 
 
 def _system_table(standings: Iterable[Standing]) -> Table:
-    table = Table(title="Inference nodes", caption="Reward is quality less a tenth of the cost.")
+    table = Table(
+        title="Inference nodes",
+        box=SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+        caption="Reward is quality less a tenth of the cost.",
+    )
     for name in ("node", "system"):
         table.add_column(name)
     for name in ("rounds", "items", "quality", "cost", "paid"):
@@ -141,7 +155,7 @@ def _system_table(standings: Iterable[Standing]) -> Table:
             str(len(one.quality)),
             f"{_mean(one.quality):.3f}",
             f"{_mean(one.cost):.3f}",
-            _tokens(one.paid),
+            tokens(one.paid),
         )
     return table
 
@@ -173,7 +187,3 @@ def _standing_row(standing: Standing) -> dict[str, Any]:
 
 def _mean(values: list[int]) -> float:
     return sum(values) / len(values) / ONE if values else 0.0
-
-
-def _tokens(wei: int) -> str:
-    return f"{wei / 10**18:,.2f}"

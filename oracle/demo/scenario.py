@@ -8,7 +8,7 @@ the same reveals. This module plays and measures; `report` shows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 
@@ -91,9 +91,9 @@ def workloads() -> tuple[Workload, ...]:
     return tuple(turn for turn in turns if turn is not None)
 
 
-def play(progress: Progress) -> Outcome:
-    """Play the whole demonstration on a fresh chain; `progress` hears of each step."""
-    rounds = workloads()
+def play(progress: Progress, rounds: Sequence[Workload] = ()) -> Outcome:
+    """Play a round for each workload, by default all; `progress` hears of each step."""
+    rounds = rounds or workloads()
     steps = len(rounds) + 2
     progress(0, steps, "deploying contracts, registering nodes")
     network = Network()
