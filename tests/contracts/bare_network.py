@@ -55,12 +55,17 @@ def account(name: str) -> LocalAccount:
 class BareNetwork:
     """Token, registry and rounds; `nodes` maps ids to owners."""
 
-    def __init__(self, registry: RegistryParameters, rounds: RoundsParameters) -> None:
+    def __init__(
+        self,
+        registry: RegistryParameters,
+        rounds: RoundsParameters,
+        token: str = "MockToken",
+    ) -> None:
         self.evm = bare_evm()
         self.registry_parameters, self.rounds_parameters = registry, rounds
         self.number, self.now = 1_000, 1_700_000_000
         self.pass_blocks(1)
-        self.token = Contract(self.evm, load("MockToken", ARTIFACTS))
+        self.token = Contract(self.evm, load(token, ARTIFACTS))
         nonce = self.evm.basic(CALLER).nonce
         promised = get_create_address(to_checksum_address(CALLER), Nonce(nonce + 1))
         self.registry = Contract(
@@ -111,7 +116,7 @@ class BareNetwork:
     def top_up(self) -> None:
         """Fill every slashed stake, so that the list of evaluators is complete again."""
         for node_id in self.nodes:
-            if self.registry("nodeOf", node_id)[0][5] < self.registry_parameters.stake:
+            if self.registry("nodeOf", node_id)[5] < self.registry_parameters.stake:
                 self.registry("topUp", node_id)
 
     def trusts(self, panel: Iterable[Seat], domain: bytes) -> dict[int, int]:
@@ -142,7 +147,9 @@ class BareNetwork:
         """Open a round with signed receipts; return its id and what its digest is made of."""
         receipts = []
         for batch in batches:
-            digest = self.registry("receiptDigest", batch.as_tuple(), requester, terms.workload_hash)
+            digest = self.registry(
+                "receiptDigest", batch.as_tuple(), requester, terms.workload_hash
+            )
             signed = self.operator(batch.node_id).unsafe_sign_hash(digest)
             receipts.append(bytes(signed.signature))
         rows = [batch.as_tuple() for batch in batches]
