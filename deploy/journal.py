@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from oracle.core import json_text
+
 _ABANDONED = {"abandoned": True}
 
 
@@ -77,7 +79,7 @@ def _read(path: Path) -> list[Creation]:
         os.truncate(path, whole)
     for number, line in enumerate(content[:whole].splitlines(), start=1):
         try:
-            fields = json.loads(line)
+            fields = json_text.parse(line)
             if fields == _ABANDONED:
                 creations.clear()
             else:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from eth_utils import is_checksum_address, is_hex
 
+from oracle.core import json_text
 from oracle.core.parameters import RegistryParameters, RoundsParameters, TrustParameters
 
 FILE = "deployment.json"
@@ -71,7 +72,7 @@ def read_deployment(directory: Path, chain_id: int) -> Deployment:
     """Return the deployment on a chain; raise `DeploymentNotFound` or `DeploymentMalformed`."""
     path = path_of(directory, chain_id)
     try:
-        content = json.loads(path.read_bytes())
+        content = json_text.parse(path.read_bytes())
     except FileNotFoundError:
         raise DeploymentNotFound(chain_id, path) from None
     except ValueError as error:

@@ -8,7 +8,6 @@ at a time. It listens on this machine only unless told otherwise, and prints not
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import threading
@@ -20,15 +19,14 @@ from typing import Any
 
 from oracle.chain.devnet import CHAIN_ID, MNEMONIC, Devnet
 from oracle.chain.devnet_rpc import DevnetRpc, RpcError
+from oracle.core import json_text
 
 HOST = "127.0.0.1"
 PORT = 8545
 MAX_REQUEST_BYTES = 8 * 2**20
-MAX_NESTING = 64
 SHUTDOWN_POLL = 0.02  # seconds
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 
 
 class AnvilMissing(Exception):
@@ -113,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(413)
             return
         try:
-            request = _parse(self.rfile.read(length))
+            request = json_text.parse(self.rfile.read(length))
         except ValueError:
             self._send(_failure(None, RpcError(PARSE_ERROR, "not JSON")))
             return
@@ -132,20 +130,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-
-def _parse(body: bytes) -> Any:
-    """
-    Return the JSON of `body`; raise `ValueError`, also if it nests too deep.
-
-    py-evm raises Python's recursion limit, under which the parser would overflow the stack.
-    """
-    depth = 0
-    for bracket in re.findall(rb"[\[\]{}]", _STRING.sub(b"", body)):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > MAX_NESTING:
-            raise ValueError("nested too deep")
-    return json.loads(body)
 
 
 def _answer(rpc: DevnetRpc, request: Any) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from eth_account.messages import SignableMessage
 from eth_account.signers.local import LocalAccount
 from eth_utils import keccak
 
+from oracle.core import json_text
+
 PRIVATE = 0o600
 
 
@@ -103,7 +105,7 @@ def write_keystore(path: Path, signer: Signer, password: str, *, work: int | Non
 def read_keystore(path: Path, password: str) -> Signer:
     """Return the signer of an encrypted keystore; raise `KeyUnusable`."""
     try:
-        keystore = json.loads(path.read_text(encoding="utf-8"))
+        keystore = json_text.parse(path.read_text(encoding="utf-8"))
         return Signer(Account.from_key(Account.decrypt(keystore, password)))
     except OSError as error:
         raise KeyUnusable(f"{path} cannot be read: {error.strerror}.") from None

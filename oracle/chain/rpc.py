@@ -9,7 +9,6 @@ host only.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,6 +21,8 @@ from web3 import Web3
 from web3.middleware import ExtraDataToPOAMiddleware
 from web3.providers.base import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
+
+from oracle.core import json_text
 
 IN_PROCESS = "eth-tester"
 """The URL of a local chain inside this process."""
@@ -147,7 +148,7 @@ class HttpProvider(JSONBaseProvider):
             retry_after = _seconds_until(response.headers.get("Retry-After"))
             raise _Unanswered(f"HTTP {response.status_code}", True, retry_after)
         try:
-            answer = json.loads(response.content)
+            answer = json_text.parse(response.content)
         except ValueError:
             raise _Unanswered(f"HTTP {response.status_code}, not JSON", passing=False) from None
         if (

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oracle.core import json_text
 from oracle.evaluators.workload import Workload
 
 FORMAT = "poq-calibration/1"
@@ -134,10 +135,10 @@ def save(calibration: Calibration, path: Path) -> None:
 def load(path: Path) -> Calibration:
     """Read a calibration that `save` wrote; raises `CalibrationError` if it is anything else."""
     try:
-        row = json.loads(path.read_text(encoding="utf-8"))
+        row = json_text.parse(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CalibrationError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise CalibrationError(f"{path} is not JSON") from error
     if not isinstance(row, dict) or row.pop("format", None) != FORMAT:
         raise CalibrationError(f"{path} is not of format {FORMAT}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from oracle.core import json_text
 from oracle.evaluators.evaluation import EvaluatorError
 from oracle.evaluators.workload import Item
 
@@ -55,10 +55,10 @@ def _rows(name: str, path: Path) -> Iterable[object]:
         text = path.read_text(encoding="utf-8")
         if path.suffix != ".json":
             return list(csv.DictReader(io.StringIO(text, newline="")))
-        rows = json.loads(text)
+        rows = json_text.parse(text)
     except OSError as error:
         raise EvaluatorError(f"{name} cannot be read from {path}: {error.strerror}") from error
-    except (ValueError, RecursionError, csv.Error) as error:
+    except (ValueError, csv.Error) as error:
         raise EvaluatorError(f"{name} is neither CSV nor JSON: {error}") from error
     if not isinstance(rows, list):
         raise EvaluatorError(f"{name} is a JSON {type(rows).__name__}, expected a list")

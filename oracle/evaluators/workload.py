@@ -18,6 +18,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NoReturn
 
+from oracle.core import json_text
 from oracle.core.units import MAX_BATCHES, MAX_ITEMS, ONE, round_half_up
 
 FORMAT = "poq-workload/1"
@@ -256,7 +257,7 @@ class _Row:
     def __init__(self, line: int, data: bytes) -> None:
         self.line = line
         try:
-            values = json.loads(
+            values = json_text.parse(
                 data.decode("utf-8"),
                 parse_constant=self._refuse_constant,
                 object_pairs_hook=self._unique,
@@ -265,7 +266,7 @@ class _Row:
             self.fail("not UTF-8")
         except WorkloadError:
             raise
-        except (ValueError, RecursionError):
+        except ValueError:
             self.fail("not valid JSON")
         if not isinstance(values, dict):
             self.fail(f"a JSON {type(values).__name__}, expected an object")
