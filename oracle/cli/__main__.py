@@ -1,0 +1,5 @@
+"""`python -m oracle.cli` is `poq`."""
+
+from oracle.cli import main
+
+main()
