@@ -80,7 +80,7 @@ SENTENCES: dict[str, str] = {
     "OracleOnly": "Until {until} (unix time) only the round's oracle {oracle} may settle.",
     "QuorumMissing": "{revealed} seats are revealed, and the quorum is {quorum}.",
     "SeatMissing": "Seat {seat} has to be in the settlement and is left out.",
-    "WrongConsensus": "The consensus of an item among the 15 from item {firstItem} is wrong.",
+    "WrongConsensus": "The consensus is wrong in item {firstItem} or the fifteen after it.",
     "WrongPhase": "Round {roundId} is {phase}, not in the phase that this needs.",
     # Deployment and the tools built upon
     "CheckpointUnorderedInsertion": "The registry's history was written out of order.",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 VERSION = 1
+WIDE = 200
+"""Columns of a table in a file or a pipe."""
 AMOUNTS = frozenset(
     {
         "amount",
@@ -105,10 +107,10 @@ class Output:
 
     @property
     def console(self) -> Console:
-        """Standard output with rich's tables."""
+        """Standard output with rich's tables; where nobody looks at it, lines are not broken."""
         from rich.console import Console
 
-        return Console(soft_wrap=not sys.stdout.isatty())
+        return Console(width=None if sys.stdout.isatty() else WIDE)
 
 
 def _fields(content: Mapping[str, Any]) -> Iterable[str]:

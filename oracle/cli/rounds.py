@@ -171,7 +171,7 @@ def show(round_id: RoundId, reading: Reading) -> None:
     seats, payments = content.pop("seats"), content.pop("payments")
     session.output.data("round", content)
     if seats:
-        columns = ["seat", "nodeId", "trust", "committed", "revealed"]
+        columns = ["seat", "nodeId", "trust", "committed", "revealed", "settled"]
         session.output.table("seats", columns, seats)
     if payments:
         session.output.table("payments", ["nodeId", "role", "amount", "account"], payments)
@@ -304,6 +304,7 @@ def _facts(session: Session, state: RoundState, history: RoundHistory) -> dict[s
 
 
 def _panel(session: Session, history: RoundHistory) -> dict[str, Any]:
+    from oracle.chain.rounds import Settled
     from oracle.core.phases import commits_close_at, reveals_close_at
 
     if history.draw is None:
@@ -312,6 +313,8 @@ def _panel(session: Session, history: RoundHistory) -> dict[str, Any]:
     drawn_at = history.draw.drawn_at
     committed = {commit.seat: commit.committed_at for commit in history.commits}
     revealed = {reveal.seat for reveal in history.reveals}
+    included = history.end.reveals if isinstance(history.end, Settled) else ()
+    settled = {reveal.seat for reveal in included}
     return {
         "drawnAt": drawn_at,
         "commitsCloseAt": commits_close_at(parameters, drawn_at),
@@ -325,6 +328,7 @@ def _panel(session: Session, history: RoundHistory) -> dict[str, Any]:
                 "committed": seat in committed,
                 "committedAt": committed.get(seat),
                 "revealed": seat in revealed,
+                "settled": seat in settled,
             }
             for seat, each in enumerate(history.draw.panel)
         ],

@@ -114,14 +114,15 @@ def _evaluator_table(standings: Iterable[Standing]) -> Table:
         box=SIMPLE_HEAD,
         collapse_padding=True,
         pad_edge=False,
-        caption="Everybody began with a trust of 1.000 in both domains. Red ones lie.",
+        caption="Everybody began with a trust of 1.000 in both domains. Those below the line lie.",
     )
     for name in ("node", "evaluator", "scores with"):
         table.add_column(name)
     for name in ("seats", "deviation", *(f"trust\n{domain[:5]}" for domain in DOMAINS), "paid"):
         table.add_column(name, justify="right")
-    for one in sorted(standings, key=lambda one: (one.honesty != "honest", -one.earned)):
-        style = "" if one.honesty == "honest" else "red"
+    ranked = sorted(standings, key=lambda one: (one.honesty != "honest", -one.earned))
+    honest = sum(one.honesty == "honest" for one in ranked)
+    for i, one in enumerate(ranked):
         table.add_row(
             str(one.node_id),
             one.name,
@@ -130,7 +131,8 @@ def _evaluator_table(standings: Iterable[Standing]) -> Table:
             f"{_mean(one.quality):.3f}" if one.rounds else "–",
             *(f"{one.trust[domain] / TRUST_ONE:.3f}" for domain in DOMAINS),
             tokens(one.paid),
-            style=style,
+            style="" if i < honest else "red",
+            end_section=i == honest - 1,
         )
     return table
 

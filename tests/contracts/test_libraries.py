@@ -154,7 +154,7 @@ def test_values_with_the_guard_bit_are_refused_not_borrowed_from(
 
 
 @pytest.mark.parametrize("items", [1, 15, 16, 17, 63, 64, 65, 130])
-def test_r4_a_score_above_one_is_refused_in_every_lane(harness: Harness, items: int) -> None:
+def test_r04_a_score_above_one_is_refused_in_every_lane(harness: Harness, items: int) -> None:
     consensus = pack(np.zeros(items, dtype=np.uint16))
     assert list(harness("deviations", consensus, items, 1, consensus)) == [0]
     for at in range(items):
@@ -170,7 +170,7 @@ def test_r4_a_score_above_one_is_refused_in_every_lane(harness: Harness, items: 
 
 @pytest.mark.parametrize("rule", list(Rule))
 @pytest.mark.parametrize("off", [-2, 2, -1, 1])
-def test_r3_a_submission_of_another_length_is_refused(
+def test_r03_a_submission_of_another_length_is_refused(
     harness: Harness, rule: Rule, off: int
 ) -> None:
     scores = np.arange(4 * 5, dtype=np.uint16).reshape(4, 5)

@@ -85,6 +85,7 @@ def test_the_round_of_the_readme_is_settled_paid_and_audited(
     shown = ask("round", "show", "1")
     assert (shown["phase"], shown["ended"], shown["items"]) == ("closed", "settled", 20)
     assert all(seat["committed"] for seat in shown["seats"])
+    assert all(seat["settled"] for seat in shown["seats"])
     assert [seat["nodeId"] for seat in shown["seats"] if seat["revealed"]] == [3]
     paid = {payment["nodeId"]: int(payment["amount"]) for payment in shown["payments"]}
     assert sorted(paid) == [1, 2, 3, 4, 5]
