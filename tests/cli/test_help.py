@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import shlex
 import subprocess
@@ -87,6 +88,25 @@ def test_the_commands_are_those_that_the_documentation_names() -> None:
         "workload example",
         "workload show",
     }
+
+
+def documented() -> Iterator[tuple[str, str]]:
+    """Yield each `poq …` of the documentation, one line each, with the file that it stands in."""
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        text = path.read_text(encoding="utf-8")
+        for found in re.findall(r"`poq ([^`\n]+)`|^ *poq (.+)$", text, re.MULTILINE):
+            yield path.name, "".join(found)
+
+
+@pytest.mark.parametrize(("file", "line"), sorted(set(documented())))
+def test_what_the_documentation_types_exists(file: str, line: str) -> None:
+    names = [name for name in COMMANDS if f"{line} ".startswith(f"{name} ")]
+    if not names:  # the bare name of a group, or help on everything
+        assert line == "--help" or any(name.startswith(f"{line} ") for name in COMMANDS)
+        return
+    options = {option for each in COMMANDS[max(names, key=len)].params for option in each.opts}
+    typed = re.findall(r"(?<![^\s])--?[a-z][a-z-]*", line)
+    assert set(typed) <= options | {"--help", "-h"}
 
 
 def test_help_imports_nothing_that_takes_long() -> None:
