@@ -55,7 +55,8 @@ def plan(
         str, typer.Option(help="The probability that an honest seat is absent.")
     ] = "0",
     stall_risk: Annotated[
-        str | None, typer.Option(help="The accepted probability of a blocked round; any.")
+        str | None,
+        typer.Option(help="The accepted probability of a blocked round; lets the quorum rise."),
     ] = None,
     items: Annotated[int, typer.Option(min=1, help="Items of a round.")] = 20,
     batches: Annotated[int, typer.Option(min=1, max=32, help="Batches of a round.")] = 1,

@@ -224,7 +224,7 @@ def _count(rounds: Fraction) -> str:
 
 def _tokens(wei: int) -> str:
     """An amount as people read it; JSON has it to the wei."""
-    return f"{Decimal(wei) / 10**18:.4g}" if wei < 10**22 else f"{wei // 10**18:,}"
+    return f"{wei / 10**18:.4g}" if wei < 10**22 else f"{wei // 10**18:,}"
 
 
 def _row(row: Row) -> dict[str, Any]:

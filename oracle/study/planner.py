@@ -47,10 +47,11 @@ class Request:
     """
     What is asked for.
 
-    `risk` and `stall_risk` are the accepted probabilities of capture and of a blocked round, the
-    latter None for any; `accepted` is the share of a consensus at which it counts as captured.
-    `rule` is None where the planner is to choose; `honest_deviation` is in ONE. `at_stake` is what
-    the outcome of one round is worth to liars, in wei.
+    `risk` and `stall_risk` are the accepted probabilities of capture and of a blocked round. Where
+    the latter is None, the quorum is the least that there can be, which is the hardest to block.
+    `accepted` is the share of a consensus at which it counts as captured. `rule` is None where the
+    planner is to choose; `honest_deviation` is in ONE. `at_stake` is what the outcome of one round
+    is worth to liars, in wei, None for what evaluating it costs.
     """
 
     population: Population
@@ -108,8 +109,9 @@ def plan(request: Request) -> Plan:
     Return the panel with the fewest seats that meets the request.
 
     Of its quorums it takes the least that keeps capture within the risk, since a higher one is
-    easier to block. Of rules that need equally few seats, it takes the one of whose consensus liars
-    hold the least on average, then `PREFERENCE`. Raises `PlanImpossible`.
+    easier to block, and without an accepted `stall_risk` none but the least. Of rules that need
+    equally few seats, it takes the one of whose consensus liars hold the least on average, then
+    `PREFERENCE`. Raises `PlanImpossible`.
     """
     sizes = _sizes(request)
     learnt = learn(
@@ -194,7 +196,9 @@ def _table(request: Request, rule: Rule, sizes: Iterable[int], trusts: Trusts) -
     rows = []
     for size in sizes:
         panel = Panel(size, size // 2 + 1, rule, _trim(request, rule))
-        found = least_quorum(request.population, panel, trusts, request.accepted, request.risk)
+        found = None
+        if request.stall_risk is not None:
+            found = least_quorum(request.population, panel, trusts, request.accepted, request.risk)
         rows.append(
             _row(request, panel, trusts) if found is None else _priced(request, *found, trusts)
         )

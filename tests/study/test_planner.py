@@ -120,12 +120,21 @@ def test_a_rule_that_is_asked_for_is_kept() -> None:
     assert {row.panel.rule for row in made.rules} == set(Rule)
 
 
-def test_absence_raises_the_quorum_where_that_keeps_liars_from_a_majority() -> None:
+def test_a_higher_quorum_is_taken_only_by_who_accepts_more_blocked_rounds() -> None:
     asked = request(
-        60, 12, absence=Fraction(1, 5), attack=ATTACKS["newcomers"], risk=Fraction(1, 25)
+        60,
+        12,
+        absence=Fraction(1, 5),
+        attack=ATTACKS["newcomers"],
+        risk=Fraction(1, 25),
+        stall_risk=Fraction(1),
     )
+    wary = plan(replace(asked, stall_risk=None)).chosen
+    assert wary.panel.quorum == wary.panel.size // 2 + 1
     made = plan(asked)
     panel = made.chosen.panel
+    assert panel.size < wary.panel.size
+    assert made.chosen.odds.stall > wary.odds.stall
     assert panel.quorum > panel.size // 2 + 1
     lower = replace(panel, quorum=panel.quorum - 1)
     assert odds(asked.population, lower, Trusts()).capture > asked.risk
@@ -157,7 +166,7 @@ def test_the_panel_meets_the_risk_and_no_smaller_one_does(
         made = plan(asked)
     except PlanImpossible:
         largest = MAX_SEATS if evaluators >= MAX_SEATS else evaluators
-        panel = Panel(largest, largest, Rule.MEDIAN)
+        panel = Panel(largest, largest // 2 + 1, Rule.MEDIAN)
         assert odds(asked.population, panel, Trusts()).capture > risk
         return
     chosen, trusts = made.chosen, Trusts(liar=made.learnt.trust)
@@ -166,7 +175,7 @@ def test_the_panel_meets_the_risk_and_no_smaller_one_does(
     assert 2 * chosen.panel.quorum > chosen.panel.size
     for size in range(3, chosen.panel.size):
         for rule in Rule:
-            smaller = odds(asked.population, Panel(size, size, rule), trusts)
+            smaller = odds(asked.population, Panel(size, size // 2 + 1, rule), trusts)
             assert smaller.capture > risk
 
 

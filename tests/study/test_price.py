@@ -104,8 +104,8 @@ def test_a_settlement_on_the_local_chain_uses_no_more_gas_than_the_estimate() ->
         name: settlement_gas(terms.rule, 0, 5, n).estimate
         for name, n in (("new", 1), ("newer", 150))
     }
-    for name, estimate in estimates.items():
-        assert estimate / 2 < used[name] <= estimate
+    for label, estimate in estimates.items():
+        assert estimate / 2 < used[label] <= estimate
     assert used["first"] <= estimates["new"] + 7 * 17_100
 
 
