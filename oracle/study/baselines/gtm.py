@@ -3,7 +3,8 @@ GTM, the Gaussian truth model: an evaluator has a variance of its own, and weigh
 
 Zhao and Han, "A probabilistic model for estimating real-valued truth from conflicting sources", QDB
 2012. Truth is normal around an item's mean, variances are inverse gamma; both are maximised in
-turn: `1/σ² = (2(α + 1) + n) / (2β + Σ d²)`.
+turn: `1/σ² = (2(α + 1) + n) / (2β + Σ d²)`. Their removal of outliers beforehand is left out:
+scores are bounded, and liars are not to be taken out by hand.
 """
 
 from __future__ import annotations
