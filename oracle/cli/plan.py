@@ -51,6 +51,9 @@ def plan(
     hold: Annotated[
         str, typer.Option(help="The share of a consensus that makes a round captured.")
     ] = "0.5",
+    doubted: Annotated[
+        str, typer.Option(help="The share of honest evaluators that have lost their trust.")
+    ] = "0.15",
     absence: Annotated[
         str, typer.Option(help="The probability that an honest seat is absent.")
     ] = "0",
@@ -104,9 +107,13 @@ def plan(
         token_per_coin=int(_number("--token-price", token_price) * 10**18),
         budget=None if budget is None else parse_amount(budget),
     )
+    liars = least_share(share, evaluators)
     request = Request(
         population=Population(
-            evaluators, least_share(share, evaluators), _number("--absence", absence, at_most=1)
+            evaluators,
+            liars,
+            _number("--absence", absence, at_most=1),
+            least_share(_number("--doubted", doubted, at_most=1), evaluators - liars),
         ),
         risk=_number("--risk", risk, at_most=1),
         attack=ATTACKS[attack],

@@ -35,6 +35,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "request": {
             "evaluators": request.population.evaluators,
             "liars": request.population.liars,
+            "doubted": request.population.doubted,
             "absence": _number(request.population.absence),
             "attack": request.attack.name,
             "risk": _number(request.risk),
@@ -82,7 +83,7 @@ def lines(plan: Plan) -> Iterator[str]:
         ("panel", f"{panel.size} seats, quorum {panel.quorum}, {_rule(panel)}"),
         ("liars", f"{people.liars} of {people.evaluators} evaluators, {request.attack.name}"),
         ("their trust", learnt),
-        ("captured by", f"{chosen.needed} liars of {panel.size}"),
+        ("captured by", f"{chosen.needed} liars of {panel.size}{_fewer(plan)}"),
         ("captured", f"{_odd(chosen.odds.capture)}"),
         ("  accepted", f"{float(request.risk):.3g}"),
         ("  at full trust", f"{_odd(plan.newcomers.capture)}"),
@@ -112,6 +113,14 @@ def show(plan: Plan, console: Console) -> None:
     console.print(_seat_table(plan))
     console.print()
     console.print(_rule_table(plan))
+
+
+def _fewer(plan: Plan) -> str:
+    people = plan.request.population
+    weighted = plan.chosen.panel.rule in (Rule.TRUST_WEIGHTED_MEAN, Rule.TRUST_WEIGHTED_MEDIAN)
+    if not weighted or not people.doubted:
+        return ""
+    return f", or fewer beside any of {people.doubted} honest evaluators that are doubted"
 
 
 def _stake(plan: Plan) -> str:
