@@ -45,6 +45,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
             "batches": request.tariff.batches,
             "budget": _amount(request.tariff.budget),
             "atStake": str(plan.at_stake),
+            "lieDeviation": request.attack.deviation,
             "honestDeviation": request.honest_deviation,
         },
         "chosen": _row(plan.chosen),
