@@ -16,6 +16,7 @@ from oracle.core.consensus import Rule
 from oracle.core.units import ONE, TRUST_ONE
 from oracle.study.capture import Odds, Panel, expected_rounds
 from oracle.study.planner import Plan, Row
+from oracle.study.price import Price
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -205,7 +206,7 @@ def _rounds_until_learnt(plan: Plan) -> Fraction:
     return Fraction(plan.learnt.seats * people.evaluators, plan.chosen.panel.size)
 
 
-def _price(row: Row) -> Any:
+def _price(row: Row) -> Price:
     assert row.price is not None  # or there would be no plan
     return row.price
 

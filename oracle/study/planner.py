@@ -147,7 +147,7 @@ def plan(request: Request) -> Plan:
             chosen.odds,
             liars=request.population.liars,
             at_stake=at_stake,
-            pay_at_risk=price.seat * (honest - lie) // ONE,
+            pay_at_risk=price.seat * max(0, honest - lie) // ONE,
         ),
         seats=tables[rule],
         rules=tuple(

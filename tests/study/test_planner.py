@@ -250,6 +250,11 @@ def test_a_stake_is_against_what_a_round_is_worth_to_liars() -> None:
     assert ("is enough" in told[0], "is too little" in told[1]) == (True, True)
 
 
+def test_a_lie_nearer_than_the_honest_forfeits_nothing() -> None:
+    attack = replace(ATTACKS["newcomers"], deviation=0)
+    assert plan(request(100, 5, attack=attack)).deterrence.forfeits == 0
+
+
 @pytest.mark.parametrize(
     ("share", "evaluators", "liars"),
     [(Fraction(3, 10), 10, 3), (Fraction(3, 10), 11, 4), (Fraction(0), 5, 0), (Fraction(1), 5, 5)],
