@@ -116,7 +116,8 @@ def submission(rule: Rule, scores: ScoreMatrix, trusts: TrustVector, trim: int =
     Return what `settle` takes as `consensus` for one round's (seats, items) scores.
 
     It is the packed consensus; or, for MEDIAN and TRIMMED_MEAN where more than one score is kept,
-    the packed least and then greatest scores kept. Arguments and errors as for `aggregate`.
+    the packed least and then greatest scores kept; or, for TRUST_WEIGHTED_MEAN, the packed pivot,
+    from which the contract goes on to the mean. Arguments and errors as for `aggregate`.
     """
     seats = scores.shape[-2]
     g = trim_count(rule, seats, trim)
@@ -124,7 +125,24 @@ def submission(rule: Rule, scores: ScoreMatrix, trusts: TrustVector, trim: int =
         check_scores(scores)
         low, high = bounds(scores, g)
         return pack(low) + pack(high)
+    if rule is Rule.TRUST_WEIGHTED_MEAN:
+        rule = Rule.TRUST_WEIGHTED_MEDIAN
     return pack(aggregate(rule, scores, trusts, trim))
+
+
+def pivot(
+    rule: Rule, scores: ScoreMatrix, trusts: TrustVector, consensus: ScoreVector
+) -> ScoreVector:
+    """
+    Return what trust judges the seats by, (..., items) uint16: half of the weight on either side.
+
+    It is the TRUST_WEIGHTED_MEDIAN of `scores`, (..., seats, items), where the rule weighs by
+    `trusts`, and the rule's own `consensus`, (..., items), where it does not. A mean follows the
+    seats that stray farthest, so it is no yardstick for them.
+    """
+    if rule is Rule.TRUST_WEIGHTED_MEAN:
+        return _weighted_median(scores, trusts)
+    return consensus
 
 
 def deviations(scores: ScoreMatrix, consensus: ScoreVector) -> SeatVector:

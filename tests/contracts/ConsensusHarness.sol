@@ -17,7 +17,7 @@ contract ConsensusHarness {
         uint256 items,
         uint256[] calldata weights,
         bytes calldata submission
-    ) external pure returns (bytes memory) {
+    ) external pure returns (bytes memory, bytes memory) {
         return Consensus.verified(rule, trim, scores, items, weights, submission);
     }
 
@@ -27,6 +27,14 @@ contract ConsensusHarness {
         returns (uint256[] memory)
     {
         return Consensus.deviations(scores, items, n, consensus);
+    }
+
+    function disagreements(bytes calldata scores, uint256 items, uint256 n, bytes calldata pivot)
+        external
+        pure
+        returns (uint256[] memory)
+    {
+        return Consensus.disagreements(scores, items, n, pivot);
     }
 
     function checkScores(bytes calldata row) external pure {

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oracle.core.consensus import Rule, aggregate, deviations, submission
+from oracle.core.consensus import Rule, aggregate, deviations, pivot, submission
+from oracle.core.trust import disagreements
 from oracle.core.units import ONE, WEIGHT_UNIT, pack
 from tests.contracts.harness import Harness, Reverted
 
@@ -34,12 +35,12 @@ def weights(trusts: list[int]) -> list[int]:
     return [trust // WEIGHT_UNIT for trust in trusts]
 
 
-def test_consensus_and_deviations_agree_on_the_vectors(harness: Harness) -> None:
+def test_consensus_deviations_and_disagreements_agree_on_the_vectors(harness: Harness) -> None:
     for vector in vectors("consensus"):
         rows = b"".join(map(raw, vector["scores"]))
         items, seats = vector["items"], len(vector["scores"])
         for name, expected in vector["rules"].items():
-            agreed = harness(
+            agreed, middle = harness(
                 "verified",
                 Rule[name],
                 expected["trim"],
@@ -49,8 +50,11 @@ def test_consensus_and_deviations_agree_on_the_vectors(harness: Harness) -> None
                 raw(expected["submission"]),
             )
             assert agreed == raw(expected["consensus"]), (name, seats)
+            assert middle == raw(expected["pivot"]), (name, seats)
             found = harness("deviations", rows, items, seats, agreed)
             assert list(found) == expected["deviations"]
+            found = harness("disagreements", rows, items, seats, middle)
+            assert list(found) == expected["disagreements"]
 
 
 def test_trust_agrees_on_the_vectors(harness: Harness) -> None:
@@ -59,7 +63,7 @@ def test_trust_agrees_on_the_vectors(harness: Harness) -> None:
             "trusts",
             tuple(vector["parameters"].values()),
             vector["trusts"],
-            vector["deviations"],
+            vector["disagreements"],
             vector["items"],
         )
         assert list(found) == vector["updated"]
@@ -117,7 +121,11 @@ def test_r15_random_panels_agree_and_one_wrong_unit_is_refused(
         agreed = aggregate(rule, scores, held, trim)
         right = submission(rule, scores, held, trim)
         call = ("verified", rule, trim, rows, items, weights(trusts))
-        assert harness(*call, right) == pack(agreed)
+        middle = pivot(rule, scores, held, agreed)
+        assert harness(*call, right) == (pack(agreed), pack(middle))
+        assert list(harness("disagreements", rows, items, seats, pack(middle))) == list(
+            disagreements(scores, middle)
+        )
         assert list(harness("deviations", rows, items, seats, pack(agreed))) == list(
             deviations(scores, agreed)
         )

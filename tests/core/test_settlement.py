@@ -140,9 +140,9 @@ def test_every_seat_is_present_or_absent_in_its_way(drawn: tuple[Settlement, Ran
             assert outcome.conduct is Conduct.PRESENT
         else:
             absent = Conduct.NOT_REVEALED if seat in committed else Conduct.NOT_COMMITTED
-            assert (outcome.conduct, outcome.deviation) == (absent, 0)
-    present = [o.deviation for o in settlement.outcomes if o.conduct is Conduct.PRESENT]
-    assert tuple(present) == settlement.deviations
+            assert (outcome.conduct, outcome.disagreement) == (absent, 0)
+    present = [o.disagreement for o in settlement.outcomes if o.conduct is Conduct.PRESENT]
+    assert tuple(present) == settlement.disagreements
 
 
 def test_the_arguments_are_those_of_the_call() -> None:
@@ -166,10 +166,10 @@ def test_only_the_trust_at_the_draw_weighs() -> None:
 def test_new_trusts_start_from_the_current_ones_and_skip_the_absent() -> None:
     settlement = settle(FACTS, PARAMETERS, [reveal_of(seat, SCORES) for seat in (4, 0, 1)])
     current = {node_id(seat): 900_000 - seat for seat in range(5)}
-    tau = naive.tolerance(TRUST, settlement.deviations)
+    tau = naive.tolerance(TRUST, settlement.disagreements)
     expected = {
-        node_id(seat): naive.trust(TRUST, 900_000 - seat, d, tau, 5)
-        for seat, d in zip((0, 1, 4), settlement.deviations, strict=True)
+        node_id(seat): naive.trust(TRUST, 900_000 - seat, f, tau, 5)
+        for seat, f in zip((0, 1, 4), settlement.disagreements, strict=True)
     }
     assert list(settlement.new_trusts(TRUST, current).items()) == list(expected.items())
 
