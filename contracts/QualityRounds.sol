@@ -235,8 +235,9 @@ contract QualityRounds is IQualityRounds {
         (bytes memory agreed, bytes memory pivot) = Consensus.verified(
             terms.rule, terms.trim, reveals.scores, state.items, _weights(history.panel, seats), consensus
         );
-        uint256[] memory deviations = Consensus.deviations(reveals.scores, state.items, seats.length, agreed);
-        Outcome[] memory outcomes = _outcomes(state, history.panel, reveals, pivot);
+        (uint256[] memory deviations, uint256[] memory disagreements) =
+            Consensus.deviations(reveals.scores, state.items, seats.length, pivot);
+        Outcome[] memory outcomes = _outcomes(state, history.panel, reveals.seats, disagreements);
         uint256[] memory rewards = _rewards(state, history.opening, seats, committedAt, deviations, agreed);
         uint256 refund = _deposit(terms) - terms.settlementFee;
         for (uint256 i; i < rewards.length; ++i) {
@@ -608,18 +609,16 @@ contract QualityRounds is IQualityRounds {
         }
     }
 
-    /// @dev All seats: those in `reveals` were present, and disagree with the panel's `pivot` by some.
-    function _outcomes(State memory state, bytes calldata panel, Reveals calldata reveals, bytes memory pivot)
+    /// @dev All seats: those in `included` were present with the given disagreements.
+    function _outcomes(State memory state, bytes calldata panel, uint256 included, uint256[] memory disagreements)
         private
         pure
         returns (Outcome[] memory outcomes)
     {
         outcomes = new Outcome[](state.panelSize);
-        uint256[] memory disagreements =
-            Consensus.disagreements(reveals.scores, state.items, reveals.salts.length, pivot);
         uint256 k;
         for (uint256 seat; seat < outcomes.length; ++seat) {
-            bool present = reveals.seats >> seat & 1 == 1;
+            bool present = included >> seat & 1 == 1;
             // A disagreement is at most ONE.
             uint16 disagreement = present ? uint16(disagreements[k++]) : 0;
             Conduct conduct = present ? Conduct.PRESENT : _absence(state, seat);

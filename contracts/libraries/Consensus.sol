@@ -80,32 +80,24 @@ library Consensus {
         require(flags == 0, IQualityRounds.ScoreAboveOne());
     }
 
-    /// @notice Each seat's ⌊Σ|s − c| / T⌋. Reverts if a score exceeds ONE.
-    function deviations(bytes calldata scores, uint256 items, uint256 n, bytes memory consensus)
+    /// @notice Each seat's d = ⌊Σ|s − p| / T⌋ and its disagreement, for which see `Trust`. Reverts if a score exceeds ONE.
+    function deviations(bytes calldata scores, uint256 items, uint256 n, bytes memory pivot)
         internal
         pure
-        returns (uint256[] memory)
+        returns (uint256[] memory result, uint256[] memory disagreements)
     {
-        return _deviations(scores.pointer(), items, n, consensus.pointerInMemory());
-    }
-
-    /// @notice Each seat's disagreement: see `Trust`. Assumes scores of at most ONE.
-    function disagreements(bytes calldata scores, uint256 items, uint256 n, bytes memory pivot)
-        internal
-        pure
-        returns (uint256[] memory result)
-    {
-        result = _deviations(scores.pointer(), items, n, pivot.pointerInMemory());
-        // Half a round further on, and then round again from its start.
+        uint256 row = scores.pointer();
+        // Read from its middle on, this goes half a round further on and then round again from the start.
         bytes memory twice = bytes.concat(pivot, pivot);
-        uint256[] memory others =
-            _deviations(scores.pointer(), items, n, twice.pointerInMemory() + items / 2 * 2);
+        uint256 first = twice.pointerInMemory();
+        result = _deviations(row, items, n, first);
+        disagreements = _deviations(row, items, n, first + items / 2 * 2);
         for (uint256 k; k < n; ++k) {
-            result[k] = Trust.disagreement(result[k], others[k]);
+            disagreements[k] = Trust.disagreement(result[k], disagreements[k]);
         }
     }
 
-    /// @dev `row` is where the first of `n` rows begins in calldata, `first` where what they deviate from begins in memory.
+    /// @dev From the values that begin at `first` in memory. The first of the `n` rows begins at `row` in calldata.
     function _deviations(uint256 row, uint256 items, uint256 n, uint256 first)
         private
         pure
@@ -114,42 +106,35 @@ library Consensus {
         result = new uint256[](n);
         uint256 flags;
         unchecked {
+            // Four words at a time before lanes are widened: 4 · ONE < 2¹⁶. The 32-bit lanes of a row add up to at most 4096 · ONE.
+            uint256 blocks = first + items / 64 * 128;
+            uint256 end = first + 2 * items;
             for (uint256 k; k < n; ++k) {
-                uint256 flagged;
-                (result[k], flagged) = _distance(row, first, 2 * items);
-                result[k] /= items;
-                flags |= flagged;
+                uint256 sum;
+                uint256 p = row;
+                uint256 q = first;
+                while (q < blocks) {
+                    uint256 distances;
+                    for (uint256 stop = q + 128; q < stop; q += 32) {
+                        uint256 word = ScoreLanes.load(p);
+                        flags |= word.aboveOne();
+                        distances += word.distance(ScoreLanes.read(q));
+                        p += 32;
+                    }
+                    sum += distances.pairs();
+                }
+                for (; q < end; q += 32) {
+                    uint256 keep = ScoreLanes.head((end - q) / 2);
+                    uint256 word = ScoreLanes.load(p) & keep;
+                    flags |= word.aboveOne();
+                    sum += word.distance(ScoreLanes.read(q) & keep).pairs();
+                    p += 32;
+                }
+                result[k] = sum.total32() / items;
                 row += 2 * items;
             }
         }
         require(flags == 0, IQualityRounds.ScoreAboveOne());
-    }
-
-    /// @dev Σ|s − c| of the row at `p` in calldata from what is at `q` in memory, and flags of the scores above ONE. Four words
-    /// at a time before lanes are widened: 4 · ONE < 2¹⁶. The 32-bit lanes of a row add up to at most 4096 · ONE.
-    function _distance(uint256 p, uint256 q, uint256 length) private pure returns (uint256 sum, uint256 flags) {
-        unchecked {
-            uint256 blocks = q + length / 128 * 128;
-            uint256 end = q + length;
-            while (q < blocks) {
-                uint256 distances;
-                for (uint256 stop = q + 128; q < stop; q += 32) {
-                    uint256 word = ScoreLanes.load(p);
-                    flags |= word.aboveOne();
-                    distances += word.distance(ScoreLanes.read(q));
-                    p += 32;
-                }
-                sum += distances.pairs();
-            }
-            for (; q < end; q += 32) {
-                uint256 keep = ScoreLanes.head((end - q) / 2);
-                uint256 word = ScoreLanes.load(p) & keep;
-                flags |= word.aboveOne();
-                sum += word.distance(ScoreLanes.read(q) & keep).pairs();
-                p += 32;
-            }
-            sum = sum.total32();
-        }
     }
 
     /// @notice How many items of `start`..`stop` have a consensus above `threshold`, and the sum of those.

@@ -134,7 +134,7 @@ def pivot(
     rule: Rule, scores: ScoreMatrix, trusts: TrustVector, consensus: ScoreVector
 ) -> ScoreVector:
     """
-    Return what trust judges the seats by, (..., items) uint16: half of the weight on either side.
+    Return what the seats are judged by, (..., items) uint16: half of the weight on either side.
 
     It is the TRUST_WEIGHTED_MEDIAN of `scores`, (..., seats, items), where the rule weighs by
     `trusts`, and the rule's own `consensus`, (..., items), where it does not. A mean follows the
@@ -145,17 +145,17 @@ def pivot(
     return consensus
 
 
-def deviations(scores: ScoreMatrix, consensus: ScoreVector) -> SeatVector:
+def deviations(scores: ScoreMatrix, pivot: ScoreVector) -> SeatVector:
     """
-    Return each seat's `⌊Σ_t |s_t − c_t| / T⌋`, (..., seats) uint16 in [0, ONE].
+    Return each seat's `⌊Σ_t |s_t − p_t| / T⌋`, (..., seats) uint16 in [0, ONE].
 
-    `scores` is (..., seats, items) and `consensus` (..., items), both uint16.
+    `scores` is (..., seats, items) and `pivot` (..., items), both uint16.
     """
     result = np.empty(scores.shape[:-1], dtype=np.uint16)
     for seat in range(scores.shape[-2]):
         row = scores[..., seat, :]
-        distance = np.maximum(row, consensus)
-        distance -= np.minimum(row, consensus)
+        distance = np.maximum(row, pivot)
+        distance -= np.minimum(row, pivot)
         result[..., seat] = distance.sum(axis=-1, dtype=np.int64) // scores.shape[-1]
     return result
 

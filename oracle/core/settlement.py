@@ -167,8 +167,9 @@ def settle(
     scores = np.stack(rows)
     trusts = np.array([facts.draw.panel[seat].trust for seat in seats], dtype=np.uint32)
     agreed = aggregate(terms.rule, scores, trusts, terms.trim)
-    distances = deviations(scores, agreed)
-    disagreements = trust.disagreements(scores, pivot(terms.rule, scores, trusts, agreed)).tolist()
+    middle = pivot(terms.rule, scores, trusts, agreed)
+    distances = deviations(scores, middle)
+    disagreements = trust.disagreements(scores, middle).tolist()
     committed_at = {commit.seat: commit.committed_at for commit in facts.commits}
     elapsed = np.array([committed_at[seat] - facts.draw.drawn_at for seat in seats], dtype=np.int64)
     shares = rewards.seat_shares(parameters, distances, elapsed)

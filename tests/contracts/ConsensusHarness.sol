@@ -21,20 +21,12 @@ contract ConsensusHarness {
         return Consensus.verified(rule, trim, scores, items, weights, submission);
     }
 
-    function deviations(bytes calldata scores, uint256 items, uint256 n, bytes calldata consensus)
+    function deviations(bytes calldata scores, uint256 items, uint256 n, bytes calldata pivot)
         external
         pure
-        returns (uint256[] memory)
+        returns (uint256[] memory, uint256[] memory)
     {
-        return Consensus.deviations(scores, items, n, consensus);
-    }
-
-    function disagreements(bytes calldata scores, uint256 items, uint256 n, bytes calldata pivot)
-        external
-        pure
-        returns (uint256[] memory)
-    {
-        return Consensus.disagreements(scores, items, n, pivot);
+        return Consensus.deviations(scores, items, n, pivot);
     }
 
     function checkScores(bytes calldata row) external pure {

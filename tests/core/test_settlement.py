@@ -93,13 +93,16 @@ def test_a_settlement_pays_the_deposit_exactly_and_what_the_page_says(
     opening, terms = settlement.facts.opening, settlement.facts.opening.terms
     rows = {reveal.seat: np.frombuffer(reveal.scores, ">u2") for reveal in settlement.reveals}
     trusts = [settlement.facts.draw.panel[seat].trust for seat in rows]
-    items = zip(*(row.tolist() for row in rows.values()), strict=True)
+    items = list(zip(*(row.tolist() for row in rows.values()), strict=True))
     agreed = [naive.consensus(terms.rule, item, trusts, terms.trim) for item in items]
     assert settlement.consensus == np.array(agreed, dtype=">u2").tobytes()
 
     at = {commit.seat: commit.committed_at - DRAWN_AT for commit in settlement.facts.commits}
-    distances = [naive.deviation(row.tolist(), agreed) for row in rows.values()]
+    pivots = [naive.pivot(terms.rule, item, trusts, terms.trim) for item in items]
+    distances = [naive.deviation(row.tolist(), pivots) for row in rows.values()]
     assert settlement.deviations == tuple(distances)
+    disagreed = [naive.disagreement(row.tolist(), pivots) for row in rows.values()]
+    assert settlement.disagreements == tuple(disagreed)
     assert settlement.seat_rewards == tuple(
         naive.seat_reward(PARAMETERS, terms.evaluator_budget, terms.panel_size, d, at[seat])
         for seat, d in zip(rows, distances, strict=True)

@@ -91,8 +91,8 @@ def _consensus(scores: ScoreMatrix, trusts: list[int], trim: int) -> dict[str, A
             "trim": share,
             "submission": submission(rule, scores, weights, share),
             "consensus": pack(agreed),
-            "deviations": deviations(scores, agreed).tolist(),
             "pivot": pack(middle := pivot(rule, scores, weights, agreed)),
+            "deviations": deviations(scores, middle).tolist(),
             "disagreements": trust.disagreements(scores, middle).tolist(),
         }
     rows = [pack(row) for row in scores]
