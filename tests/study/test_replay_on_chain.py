@@ -70,7 +70,9 @@ def wait_for(network: BareNetwork, wanted: set[int]) -> None:
     round_id = network.rounds("roundCount") + 1
     for waited in range(MOST_WAITED):
         draw_block = network.number + waited + 1 + network.rounds_parameters.draw_delay
-        seed = draw_seed(bytes(network.evm.block_hash(draw_block)), network.rounds.address, round_id)
+        seed = draw_seed(
+            bytes(network.evm.block_hash(draw_block)), network.rounds.address, round_id
+        )
         places = draw_panel(seed, NODES, SEATS, lambda place: False)
         if {listed[place] for place in places} == wanted:
             break
