@@ -22,6 +22,7 @@ from oracle.cli import (
     evaluating,
     keys,
     node,
+    plan,
     receipt,
     rounds,
     seats,
@@ -57,6 +58,7 @@ for module in (
     seats,
     settling,
     audit,
+    plan,
 ):
     module.add_to(app)
 

@@ -1,1 +1,1 @@
-"""The study: which rule, which panel, at which risk. It measures the core, it changes nothing."""
+"""Attacks, sweeps, reliability, peers and the planner: which rule, which panel, at which risk."""

@@ -21,7 +21,10 @@ from oracle.study.datasets import Dataset, ScoreTable
 LEVELS = ("all", "within systems", "between systems")
 FEWEST_SYSTEMS = 3
 """Of which a correlation between systems can be told."""
+FEWEST_OUTPUTS = 20
+"""Of a system, on average, for its mean to be one."""
 _ENDS = (2.5, 97.5)
+_NOTHING = 1e-12
 
 Matrix = NDArray[np.float64]
 
@@ -46,9 +49,10 @@ def run(part: Part) -> pl.DataFrame:
     """
     Return a row for each evaluator, level and measure: `value`, and the interval `low` to `high`.
 
-    Intervals are of 95 %, by the percentiles of resampled prompts with all their outputs; ranks and
-    the means of systems are taken once, over all outputs. A measure that nothing varies in is
-    missing. Between systems there is no interval: systems are not resampled.
+    Intervals are of 95 %, by the percentiles of resampled prompts with all their outputs; systems
+    stay the same, and ranks and what is subtracted within systems are taken once, over all outputs.
+    Levels below "all" are missing where systems are too few or too small, and so is a measure where
+    nothing varies.
     """
     reference = part.table.reference / ONE
     rows = []
@@ -109,18 +113,30 @@ def _measured(part: Part, reference: Matrix, level: str, counts: Matrix) -> dict
             "spearman": _correlations(ranks, rankdata(reference), counts),
             "mae": counts @ np.abs(scores - reference).T / counts.sum(axis=1, keepdims=True),
         }
-    if not FEWEST_SYSTEMS <= number < len(reference) // 2:
+    if number < FEWEST_SYSTEMS or number * FEWEST_OUTPUTS > len(reference):
         return {}
-    scores_by, reference_by = _by_system(scores, systems), _by_system(reference, systems)
-    if level == "within systems":
-        return {
-            "pearson": _correlations(
-                scores - scores_by[:, systems], reference - reference_by[systems], counts
-            )
-        }
-    present = np.bincount(systems) > 0
-    once = np.ones((1, int(present.sum())))
-    return {"pearson": _correlations(scores_by[:, present], reference_by[present], once)}
+    if level == "between systems":
+        return {"pearson": _between(scores, reference, systems, counts)}
+    member = (systems[:, np.newaxis] == np.unique(systems)).astype(np.float64)
+    own = member / member.sum(axis=0) @ member.T
+    return {"pearson": _correlations(scores - scores @ own, reference - reference @ own, counts)}
+
+
+def _between(
+    scores: Matrix, reference: Matrix, systems: NDArray[np.intp], counts: Matrix
+) -> Matrix:
+    """Pearson over the means of systems, each mean weighted by each row of `counts`."""
+    means, wanted = [], []
+    for system in np.unique(systems):
+        own = counts[:, systems == system]
+        total = np.maximum(own.sum(axis=1, keepdims=True), 1)
+        means.append(own @ scores[:, systems == system].T / total)
+        wanted.append(own @ reference[systems == system] / total[:, 0])
+    s, r = np.stack(means), np.stack(wanted)[..., np.newaxis]
+    s, r = s - s.mean(axis=0), r - r.mean(axis=0)
+    square = (s**2).sum(axis=0) * (r**2).sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(square > _NOTHING, (s * r).sum(axis=0) / np.sqrt(square), np.nan)
 
 
 def _correlations(scores: Matrix, reference: Matrix, counts: Matrix) -> Matrix:
@@ -133,14 +149,7 @@ def _correlations(scores: Matrix, reference: Matrix, counts: Matrix) -> Matrix:
     rr = (counts @ reference**2)[:, np.newaxis] / total - r**2
     sr = counts @ (scores * reference).T / total - s * r
     with np.errstate(invalid="ignore", divide="ignore"):
-        result: Matrix = np.where((ss > 1e-12) & (rr > 1e-12), sr / np.sqrt(ss * rr), np.nan)
-    return result
-
-
-def _by_system(values: Matrix, systems: NDArray[np.intp]) -> Matrix:
-    """Means over the items of each system, (…, systems)."""
-    member = (systems[:, np.newaxis] == np.arange(systems.max() + 1)).astype(np.float64)
-    result: Matrix = values @ (member / np.maximum(member.sum(axis=0), 1))
+        result: Matrix = np.where((ss > _NOTHING) & (rr > _NOTHING), sr / np.sqrt(ss * rr), np.nan)
     return result
 
 
