@@ -24,12 +24,12 @@ from oracle.core.consensus import Rule
 from oracle.core.parameters import TrustParameters
 from oracle.core.units import ONE, TRUST_ONE, WEIGHT_UNIT
 from oracle.study import sweep
-from oracle.study.attacks import Boost, Intermittent, Noise, Sabotage
+from oracle.study.attacks import Attack, Boost, Intermittent, Noise, Sabotage
 from oracle.study.datasets import ScoreTable
 from oracle.study.runner import local
 from oracle.study.simulation import WEIGHTED, Choice, History, Shape
 
-ATTACKS = {
+ATTACKS: dict[str, Attack] = {
     "noise": Noise(),
     "boost": Boost(),
     "sabotage": Sabotage(),
