@@ -125,6 +125,16 @@ class RewardsConfiguration(_Part):
     inference_cost: Share
 
 
+class PeersConfiguration(_Part):
+    """On which rounds truth inference is compared; it is slow."""
+
+    rounds: Count
+    seeds: Count
+    items: Annotated[int, Field(ge=1, le=MAX_ITEMS)]
+    panel_size: Annotated[int, Field(ge=MIN_SEATS, le=MAX_SEATS)]
+    ratio: Annotated[float, Field(gt=0, lt=1)]
+
+
 class Configuration(_Part):
     """A study. `data` is where the tables are, `out` where results go."""
 
@@ -137,6 +147,7 @@ class Configuration(_Part):
     reliability: ReliabilityConfiguration
     sweep: SweepConfiguration
     rewards: RewardsConfiguration
+    peers: PeersConfiguration
 
     @model_validator(mode="after")
     def _rewards_have_a_rule(self) -> Self:

@@ -53,6 +53,7 @@ def attacks(sweep: pl.DataFrame, directory: Path, panel_size: int) -> list[Path]
     with mpl.rc_context(_STYLE):
         figure, axes = _grid(len(scales), len(names), sharex=True)
         for row, scale in enumerate(scales):
+            axes[row][0].set_ylabel(f"Pearson, {scale}")
             for column, name in enumerate(names):
                 plot = axes[row][column]
                 rows = means.filter(pl.col("dataset") == name, pl.col("scale") == scale)
@@ -62,9 +63,9 @@ def attacks(sweep: pl.DataFrame, directory: Path, panel_size: int) -> list[Path]
                         line["ratio"], line["pearson"], line["half"],
                         label=rule, color=colour, linewidth=1.2, marker="o", markersize=2.5,
                     )  # fmt: skip
-                plot.set_title(f"{name}, {scale}")
                 plot.grid(alpha=0.3)
-            axes[row][0].set_ylabel("Pearson with the reference")
+        for plot, name in zip(axes[0], names, strict=True):
+            plot.set_title(name)
         for plot in axes[-1]:
             plot.set_xlabel("ratio of liars")
         _legend(figure, axes[0][0])
@@ -133,7 +134,9 @@ def evaluators(reliability: pl.DataFrame, directory: Path) -> list[Path]:
                 plot.axvline(0, color="grey", linewidth=0.6)
                 short = [each.split(":")[-1].replace("_", " ") for each in order]
                 plot.set_yticks(range(len(order)), short, fontsize=6)
-                plot.set_title(f"{name}, {scale}")
+            axes[line][0].set_ylabel(scale)
+        for plot, name in zip(axes[0], names, strict=True):
+            plot.set_title(name)
         for plot in axes[-1]:
             plot.set_xlabel("Pearson with the reference")
         _legend(figure, axes[0][0])
@@ -148,10 +151,10 @@ def rewards(table: pl.DataFrame, directory: Path) -> list[Path]:
         .sort("panel_size")
     )
     drawn = (
-        ("evaluator_share", "a seat's share of its part"),
-        ("evaluator_share_variance", "its standard deviation"),
-        ("evaluator_pay_variance", "that of its pay of a budget of 1"),
-        ("inference_share", "the outputs' share of their budget"),
+        ("evaluator_share", "share a seat earns of its part"),
+        ("evaluator_share_variance", "standard deviation of that share"),
+        ("evaluator_pay_variance", "and of a seat's pay of a budget of 1"),
+        ("inference_share", "share the outputs earn of theirs"),
     )
     items = table["items"].min()
     scales = _ordered(table, "scale")
@@ -170,20 +173,56 @@ def rewards(table: pl.DataFrame, directory: Path) -> list[Path]:
                         line["panel_size"], values,
                         label=name, color=colour, marker="o", markersize=3, linewidth=1.2,
                     )  # fmt: skip
-                plot.set_title(f"{label}, {scale}")
+                plot.set_title(label)
                 plot.set_ylim(bottom=0)
                 plot.grid(alpha=0.3)
+            axes[row][0].set_ylabel(scale)
         for plot in axes[-1]:
             plot.set_xlabel("panel size")
         _legend(figure, axes[0][0])
         return _save(figure, directory / "rewards", f"No liars, rounds of {items!s}")
 
 
+def peers(table: pl.DataFrame, directory: Path) -> list[Path]:
+    """Draw each rule's and peer's Pearson, without liars, and the least of all attacks."""
+    means = table.group_by("dataset", "scale", "rule", "attack").agg(pl.col("pearson").mean())
+    names, scales = _ordered(table, "dataset"), _ordered(table, "scale")
+    rules = table["rule"].unique(maintain_order=True).to_list()[::-1]
+    with mpl.rc_context(_STYLE):
+        figure, axes = _grid(len(scales), len(names), height=3, sharex="col", sharey=True)
+        for row, scale in enumerate(scales):
+            axes[row][0].set_ylabel(scale)
+            for plot, name in zip(axes[row], names, strict=True):
+                here = means.filter(pl.col("dataset") == name, pl.col("scale") == scale)
+                for rule in rules:
+                    own = here.filter(pl.col("rule") == rule).drop_nulls()
+                    clean = own.filter(pl.col("attack") == HONEST)["pearson"].to_list()
+                    attacked = own.filter(pl.col("attack") != HONEST)["pearson"]
+                    for values, fill, label in (
+                        (clean, _COLOURS[0], "no liars"),
+                        ([attacked.mean()], _COLOURS[2], "mean over attacks"),
+                        ([attacked.min()], _COLOURS[4], "worst attack"),
+                    ):
+                        plot.plot(
+                            values, [rule] * len(values), "o", markersize=3.5, color=fill,
+                            label=label if rule == rules[0] else None,
+                        )  # fmt: skip
+                plot.grid(alpha=0.3)
+        for plot, name in zip(axes[0], names, strict=True):
+            plot.set_title(name)
+        for plot in axes[-1]:
+            plot.set_xlabel("Pearson")
+        _legend(figure, axes[0][0])
+        ratio, size = table["ratio"].max(), table["panel_size"].max()
+        title = f"Rules and truth inference, panels of {size!s}, {ratio!s} of the nodes liars"
+        return _save(figure, directory / "peers", title)
+
+
 def _grid(
-    rows: int, columns: int, *, width: float = 2.4, height: float = 2.3, sharex: bool = False
+    rows: int, columns: int, *, width: float = 2.4, height: float = 2.3, **shared: Any
 ) -> tuple[Figure, Any]:
     figure = Figure(figsize=(width * columns, height * rows + 0.9), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False, sharex=sharex)
+    return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
 def _legend(figure: Figure, plot: Axes) -> None:

@@ -15,7 +15,7 @@ from multiprocessing import get_context
 
 import polars as pl
 
-from oracle.study import datasets, reliability, rewards, sweep
+from oracle.study import datasets, peers, reliability, rewards, sweep
 from oracle.study.configuration import Configuration, fingerprint
 from oracle.study.datasets import Dataset, ScoreTable
 from oracle.study.store import Store, Told, fill
@@ -58,6 +58,11 @@ class Study:
         """Return what is paid against the size of panels."""
         parts = list(rewards.parts(self.configuration, self._tables))
         return fill(self.store, "rewards", parts, rewards.run, executor, told)
+
+    def peers(self, executor: Executor, told: Told) -> pl.DataFrame:
+        """Return how the rules compare with truth inference from the literature."""
+        parts = list(peers.parts(self.configuration, self._tables))
+        return fill(self.store, "peers", parts, peers.run, executor, told)
 
 
 @contextmanager
