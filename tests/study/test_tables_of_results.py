@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -73,7 +74,7 @@ def test_a_sweep_has_a_row_for_each_rule_and_history_and_says_what_happened() ->
         assert default["liar_deviation"] > 3 * default["honest_deviation"]
 
 
-def _attacked(table: pl.DataFrame) -> list[tuple[str, int, dict[str, float]]]:
+def _attacked(table: pl.DataFrame) -> list[tuple[str, int, dict[str, Any]]]:
     rows = table.filter(pl.col("attack") != sweep.HONEST).rows(named=True)
     return [(row["rule"], row["seed"], row) for row in rows]
 
