@@ -134,11 +134,14 @@ def deviations(scores: ScoreMatrix, consensus: ScoreVector) -> SeatVector:
     `scores` is (..., seats, items) and `consensus` (..., items), both uint16.
     """
     result = np.empty(scores.shape[:-1], dtype=np.uint16)
-    for seat in range(scores.shape[-2]):
-        row = scores[..., seat, :]
-        distance = np.maximum(row, consensus)
-        distance -= np.minimum(row, consensus)
-        result[..., seat] = distance.sum(axis=-1, dtype=np.int64) // scores.shape[-1]
+    agreed = consensus[..., np.newaxis, :]
+    step = max(1, _BLOCK // max(1, consensus.size))
+    for first in range(0, scores.shape[-2], step):
+        rows = scores[..., first : first + step, :]
+        distance = np.maximum(rows, agreed)
+        distance -= np.minimum(rows, agreed)
+        total = distance.sum(axis=-1, dtype=np.int64)
+        result[..., first : first + step] = total // scores.shape[-1]
     return result
 
 

@@ -24,6 +24,7 @@ _STYLE: dict[Any, Any] = {
     "axes.labelsize": 9,
     "font.size": 8,
     "legend.frameon": False,
+    "svg.fonttype": "none",
     "svg.hashsalt": "proof-of-quality",
 }
 # Okabe and Ito's colours, which nobody confuses.

@@ -169,23 +169,27 @@ def play(choice: Choice, block: Block, trusts: TrustVector, overlap: int = 1) ->
     if choice.rule not in WEIGHTED:
         agreed = aggregate(choice.rule, block.scores, trusts[:1, :1], choice.trim)
         return Outcome(agreed, deviations(block.scores, agreed), trusts)
-    trusts = trusts.copy()
-    items = block.scores.shape[-1]
-    agreed = np.empty(block.items.shape, dtype=np.uint16)
-    distances = np.empty(block.panels.shape, dtype=np.uint16)
-    everyone = np.arange(len(trusts))[:, np.newaxis]
-    for first in range(0, block.panels.shape[1], overlap):
+    # Rounds come first here, and what is looked up by node is flat: each step is a small one.
+    histories, nodes = trusts.shape
+    own = nodes * np.arange(histories)[:, np.newaxis, np.newaxis]
+    places = np.ascontiguousarray((block.panels + own).swapaxes(0, 1))
+    scores = np.ascontiguousarray(block.scores.swapaxes(0, 1))
+    current = trusts.ravel().copy()
+    rounds, items = scores.shape[0], scores.shape[-1]
+    agreed = np.empty((rounds, histories, items), dtype=np.uint16)
+    distances = np.empty(places.shape, dtype=np.uint16)
+    for first in range(0, rounds, overlap):
         now = slice(first, first + overlap)
-        panels, scores = block.panels[:, now], block.scores[:, now]
-        at_draw = trusts[everyone[..., np.newaxis], panels]
-        agreed[:, now] = aggregate(choice.rule, scores, at_draw, choice.trim)
-        distances[:, now] = deviations(scores, agreed[:, now])
-        for settled in range(first, first + panels.shape[1]):
-            panel = block.panels[:, settled]
-            trusts[everyone, panel] = trust.updated(
-                choice.trust, trusts[everyone, panel], distances[:, settled], items
-            )
-    return Outcome(agreed, distances, trusts)
+        at_draw = current.take(places[now])
+        agreed[now] = aggregate(choice.rule, scores[now], at_draw, choice.trim)
+        distances[now] = deviations(scores[now], agreed[now])
+        for settled in range(first, min(first + overlap, rounds)):
+            seats = places[settled]
+            before = current.take(seats)
+            current.put(seats, trust.updated(choice.trust, before, distances[settled], items))
+    return Outcome(
+        agreed.swapaxes(0, 1), distances.swapaxes(0, 1), current.reshape(histories, nodes)
+    )
 
 
 def _draw(

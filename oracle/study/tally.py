@@ -56,9 +56,10 @@ class Mean:
 
     def add(self, values: NDArray[np.integer], mask: NDArray[np.bool_]) -> None:
         """Take in values and which of them count, both (histories, …)."""
-        axes = tuple(range(1, values.ndim))
-        self._total += values.sum(axis=axes, where=mask, dtype=np.int64)
-        self._count += mask.sum(axis=axes)
+        flat = mask.reshape(len(mask), -1)
+        chosen = values.reshape(len(values), -1) * flat
+        self._total += chosen.sum(axis=1, dtype=np.int64)
+        self._count += np.count_nonzero(flat, axis=1)
 
     def values(self, one: int) -> list[float]:
         """Return the means in units of `one`, NaN where nothing counted."""
