@@ -12,10 +12,10 @@ from typing import Any
 
 import polars as pl
 
-from oracle.study import claims, figures
+from oracle.study import claims, figures, goals
 from oracle.study.claims import Answer
 from oracle.study.runner import Study
-from oracle.study.store import Told
+from oracle.study.store import Store, Told
 
 KINDS = ("reliability", "sweep", "rewards", "peers")
 USUAL_PANEL = 9
@@ -32,6 +32,7 @@ class Report:
     tables: dict[str, tuple[Path, int]] = field(default_factory=dict)
     figures: list[Path] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+    goals: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report for programs."""
@@ -43,6 +44,7 @@ class Report:
             ],
             "figures": list(map(str, self.figures)),
             "answers": [asdict(answer) for answer in self.answers],
+            "goals": self.goals,
         }
 
     def lines(self) -> Iterable[str]:
@@ -57,6 +59,9 @@ class Report:
                 yield f"\n{answer.claim}"
             claim = answer.claim
             yield f"  {answer.scale}: {answer.answer}. {answer.why}"
+        if self.goals:
+            yield "\nGoals of the default rule, calibrated."
+            yield from (f"  {told}" for told in self.goals)
 
 
 def complete(
@@ -74,11 +79,11 @@ def complete(
         table = work[kind](executor, told)
         report.tables[kind] = study.store.path(kind), len(table)
         if len(table):
-            _say(report, kind, table, drawn)
+            _say(report, kind, table, study.store, drawn)
     return report
 
 
-def _say(report: Report, kind: str, table: pl.DataFrame, drawn: Path) -> None:
+def _say(report: Report, kind: str, table: pl.DataFrame, store: Store, drawn: Path) -> None:
     if kind == "reliability":
         report.figures += figures.evaluators(table, drawn)
         report.answers += claims.evaluators_vary(table)
@@ -88,6 +93,10 @@ def _say(report: Report, kind: str, table: pl.DataFrame, drawn: Path) -> None:
         ratio = _nearest(table["ratio"], claims.UNDER_ATTACK)
         report.figures += figures.kept(table, drawn, rule, ratio)
         report.answers += claims.robust_rules_track_better(table)
+        cells = goals.judged(table, rule)
+        store.write(cells, store.path("goals"))
+        report.tables["goals"] = store.path("goals"), len(cells)
+        report.goals += goals.summary(cells)
     elif kind == "rewards":
         report.figures += figures.rewards(table, drawn)
         report.answers += claims.larger_panels_pay_less(table)

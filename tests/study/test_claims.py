@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from oracle.study import goals
 from oracle.study.claims import (
     evaluators_vary,
     inference_reward_is_stable,
@@ -99,3 +100,42 @@ def test_evaluators_invert_by_task_or_only_by_level(dataset: str, level: str, an
     )
     [given] = evaluators_vary(table)
     assert given.answer == answer
+
+
+def test_a_goal_is_met_where_the_rule_keeps_enough_of_the_clean_mean() -> None:
+    rows = [
+        ("mean", "none", 0.0, 0.8),
+        ("default", "none", 0.0, 0.79),
+        ("mean", "noise", 0.4, 0.4),
+        ("default", "noise", 0.4, 0.73),
+        ("mean", "boost", 0.4, 0.7),
+        ("default", "boost", 0.4, 0.71),
+    ]
+    table = pl.DataFrame(
+        [
+            {
+                "dataset": "d",
+                "scale": "calibrated",
+                "items": 20,
+                "panel_size": 9,
+                "rule": rule,
+                "attack": attack,
+                "ratio": ratio,
+                "seed": seed,
+                "pearson": pearson + (0.01 if seed else -0.01),
+            }
+            for rule, attack, ratio, pearson in rows
+            for seed in range(2)
+        ]
+    )
+    cells = goals.judged(table, "default")
+    assert dict(cells.select("attack", "met").iter_rows()) == {
+        "none": True,
+        "noise": True,
+        "boost": False,
+    }
+    told = goals.summary(cells)
+    assert len(told) == 2
+    assert (
+        "in 1 of 2 cells; least 0.89 (d, panel of 9, boost), where the mean keeps 0.88" in told[1]
+    )
