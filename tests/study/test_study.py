@@ -81,12 +81,12 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def run(configuration: Configuration, out: Path, executor: Executor) -> dict[str, bytes]:
-    """Do everything and return each table's and figure's bytes."""
+def tables(configuration: Configuration, out: Path, executor: Executor) -> dict[str, bytes]:
+    """Do everything and return each table's bytes."""
     study = Study(configuration.model_copy(update={"out": out}))
-    done = report.complete(study, report.KINDS, executor, lambda *_: None, out / "figures")
-    paths = [path for path, _ in done.tables.values()] + done.figures
-    return {path.name: path.read_bytes() for path in paths}
+    for work in (study.reliability, study.sweep, study.rewards, study.peers):
+        work(executor, lambda *heard: None)
+    return {path.name: path.read_bytes() for path in out.glob("*.parquet")}
 
 
 @contextmanager
@@ -154,15 +154,37 @@ def test_the_default_of_the_study_is_the_default_of_deployments() -> None:
 # Runs
 
 
+def test_a_report_has_tables_figures_and_answers_and_is_the_same_again(
+    config: Path, tmp_path: Path
+) -> None:
+    study = Study(read(config))
+    with here() as executor:
+        done, again = (
+            report.complete(study, report.KINDS, executor, lambda *heard: None, tmp_path / name)
+            for name in ("once", "twice")
+        )
+    assert [path.name for path in done.figures] == [
+        f"{name}.{kind}"
+        for name in ("reliability", "attacks", "kept", "rewards", "peers")
+        for kind in ("svg", "png")
+    ]
+    for path, other in zip(done.figures, again.figures, strict=True):
+        assert path.read_bytes() == other.read_bytes()
+    assert len(done.answers) == 8
+    assert done.answers == again.answers
+    assert done.goals
+
+
 def test_every_row_has_the_hash_the_version_and_the_seed(config: Path, tmp_path: Path) -> None:
     configuration = read(config)
     with here() as executor:
-        run(configuration, tmp_path / "out", executor)
+        tables(configuration, tmp_path / "out", executor)
     for kind in report.KINDS:
         table = pl.read_parquet(tmp_path / "out" / f"{kind}.parquet")
         assert set(table["configuration"]) == {fingerprint(configuration)}
         assert set(table["version"]) == {VERSION}
-        assert kind == "reliability" or table["seed"].n_unique() >= 1
+        seeds = {"sweep": {0, 1}, "rewards": {0, 1}, "peers": {0}}
+        assert kind == "reliability" or set(table["seed"]) == seeds[kind]
     swept = pl.read_parquet(tmp_path / "out" / "sweep.parquet")
     assert set(swept["panel_size"]) == {3, 5}
     # Tables × scales × items × panels × rules × (honest and attacks × ratios) × seeds.
@@ -212,9 +234,10 @@ def test_processes_and_a_dask_cluster_give_the_bytes_of_one_thread(
 ) -> None:
     configuration = read(config)
     with here() as executor:
-        expected = run(configuration, tmp_path / "thread", executor)
+        expected = tables(configuration, tmp_path / "thread", executor)
+    assert len(expected) == 4
     with local(2) as executor:
-        assert run(configuration, tmp_path / "processes", executor) == expected
+        assert tables(configuration, tmp_path / "processes", executor) == expected
 
     from distributed import LocalCluster
 
@@ -229,4 +252,4 @@ def test_processes_and_a_dask_cluster_give_the_bytes_of_one_thread(
         ) as workers,
         cluster(workers.scheduler_address) as executor,
     ):
-        assert run(configuration, tmp_path / "cluster", executor) == expected
+        assert tables(configuration, tmp_path / "cluster", executor) == expected
