@@ -188,7 +188,7 @@ def _consensus(rule: Rule, said: NDArray[np.int64], trusts: NDArray[np.int64]) -
 
 def _moved(trusts: NDArray[np.int64], deviation: NDArray[np.int64]) -> NDArray[np.int64]:
     """One item's evidence: a twentieth of the rates."""
-    tau = max(TRUST.tolerance, TRUST.spread * int(np.median(deviation)) // ONE)
+    tau = max(TRUST.tolerance, TRUST.spread * int(np.median(deviation) + 0.5) // ONE)
     gain, loss = TRUST.gain // TRUST.evidence, TRUST.loss // TRUST.evidence
     slack = tau - deviation
     raised = np.minimum(TRUST.cap, trusts + trusts * gain * slack // ONE**2)
