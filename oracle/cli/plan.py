@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 from typing import Annotated, Literal
 
@@ -51,6 +52,9 @@ def plan(
     hold: Annotated[
         str, typer.Option(help="The share of a consensus that makes a round captured.")
     ] = "0.5",
+    doubted: Annotated[
+        str, typer.Option(help="The share of honest evaluators that have lost their trust.")
+    ] = "0.15",
     absence: Annotated[
         str, typer.Option(help="The probability that an honest seat is absent.")
     ] = "0",
@@ -72,6 +76,14 @@ def plan(
     token_price: Annotated[
         str, typer.Option(help="Tokens for one ether, to pay the settler's gas with the fee.")
     ] = "1",
+    lie_deviation: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=10_000,
+            help="Of a lie from an honest consensus, of 10000; by default from the attack.",
+        ),
+    ] = None,
     honest_deviation: Annotated[
         int, typer.Option(min=0, max=10_000, help="Of an honest seat from the consensus, of 10000.")
     ] = 1300,
@@ -82,7 +94,8 @@ def plan(
     """
     Say which panel, quorum and rule meet a risk, what they cost, and what each further seat buys.
 
-    Example: poq plan --evaluators 1000 --malicious 0.3 --risk 1e-6 --attack boost --budget 1ether
+    Example: poq plan --evaluators 1000 --malicious 0.3 --risk 1e-6 --attack sabotage
+    --budget 1ether
     """
     from deploy.parameters import load_parameters
     from oracle.cli.amounts import parse_amount
@@ -104,12 +117,19 @@ def plan(
         token_per_coin=int(_number("--token-price", token_price) * 10**18),
         budget=None if budget is None else parse_amount(budget),
     )
+    lies = ATTACKS[attack]
+    if lie_deviation is not None:
+        lies = replace(lies, deviation=lie_deviation)
+    liars = least_share(share, evaluators)
     request = Request(
         population=Population(
-            evaluators, least_share(share, evaluators), _number("--absence", absence, at_most=1)
+            evaluators,
+            liars,
+            _number("--absence", absence, at_most=1),
+            least_share(_number("--doubted", doubted, at_most=1), evaluators - liars),
         ),
         risk=_number("--risk", risk, at_most=1),
-        attack=ATTACKS[attack],
+        attack=lies,
         tariff=tariff,
         registry=deployment.registry,
         rounds=deployment.rounds,

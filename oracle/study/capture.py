@@ -27,16 +27,20 @@ class Population:
     Who can be drawn.
 
     `liars` of the `evaluators` act as one; each of the others is absent from a round with
-    probability `absence`, independently. Nobody's owner is excluded from the draw.
+    probability `absence`, independently. `doubted` of those others score honestly but far enough
+    from their panels that they have lost trust. Nobody's owner is excluded from the draw.
     """
 
     evaluators: int
     liars: int
     absence: Fraction = Fraction(0)
+    doubted: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.liars <= self.evaluators:
             raise ValueError(f"{self.liars} of {self.evaluators} evaluators cannot be liars")
+        if not 0 <= self.doubted <= self.evaluators - self.liars:
+            raise ValueError(f"{self.doubted} of the honest evaluators cannot be doubted")
         if not 0 <= self.absence <= 1:
             raise ValueError(f"{self.absence} is no probability of being absent")
 
@@ -53,10 +57,11 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Trusts:
-    """The trust at the draw of every liar and of everybody else, in TRUST_ONE."""
+    """The trust at the draw of liars, of honest seats, and of doubted ones, in TRUST_ONE."""
 
     liar: int = TRUST_ONE
     honest: int = TRUST_ONE
+    doubted: int = TRUST_ONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +91,13 @@ def hypergeometric(evaluators: int, liars: int, size: int) -> Iterator[tuple[int
         yield seated, Fraction(ways, panels)
 
 
-def hold(rule: Rule, liars: int, honest: int, trusts: Trusts, trim: int = 0) -> Fraction:
+def hold(
+    rule: Rule, liars: int, honest: int, trusts: Trusts, trim: int = 0, doubted: int = 0
+) -> Fraction:
     """
     Return the largest share of the consensus that `liars` revealed seats can make up.
+
+    `doubted` of the `honest` revealed seats are doubted.
 
     Whatever liars score, the consensus is `(1 − hold)·h + hold·l`, where h lies between the lowest
     and the highest honest score and l is theirs, up to its rounding. For the trimmed family it is
@@ -100,14 +109,20 @@ def hold(rule: Rule, liars: int, honest: int, trusts: Trusts, trim: int = 0) -> 
         return Fraction(0)
     if rule in (Rule.TRUST_WEIGHTED_MEAN, Rule.TRUST_WEIGHTED_MEDIAN):
         weight = liars * (trusts.liar // WEIGHT_UNIT)
-        share = Fraction(weight, weight + honest * (trusts.honest // WEIGHT_UNIT))
+        others = (honest - doubted) * (trusts.honest // WEIGHT_UNIT)
+        others += doubted * (trusts.doubted // WEIGHT_UNIT)
+        share = Fraction(weight, weight + others)
         return share if rule is Rule.TRUST_WEIGHTED_MEAN else Fraction(share >= HALF)
     g = trim_count(rule, seats, trim)
     return min(Fraction(1), max(Fraction(0), Fraction(liars - g, seats - 2 * g)))
 
 
 def seats_needed(panel: Panel, trusts: Trusts, accepted: Fraction = HALF) -> int | None:
-    """Return how many liars a full panel needs to hold the accepted share, None if all do not."""
+    """
+    Return how many liars of a full panel hold the accepted share, None if even all do not.
+
+    Nobody in it is doubted.
+    """
     for liars in range(1, panel.size + 1):
         if hold(panel.rule, liars, panel.size - liars, trusts, panel.trim) >= accepted:
             return liars
@@ -156,36 +171,47 @@ class _Outcomes:
         if size > population.evaluators:
             raise ValueError(f"{population.evaluators} evaluators cannot fill {size} seats")
         others = population.evaluators - population.liars
+        # Who weighs what matters to the weighted rules alone.
+        weighted = panel.rule in (Rule.TRUST_WEIGHTED_MEAN, Rule.TRUST_WEIGHTED_MEDIAN)
+        doubtful = population.doubted if weighted else 0
         absent, out_of = population.absence.as_integer_ratio()
         self._total = comb(population.evaluators, size) * out_of**size
         self._accepted = accepted
-        self._rows: list[tuple[int, int, int]] = []  # liars, honest present, ways
+        self._rows: list[tuple[int, int, int, int]] = []  # liars, honest, of these doubted; ways
         for liars in range(max(0, size - others), min(population.liars, size) + 1):
             rest = size - liars
-            drawn = comb(population.liars, liars) * comb(others, rest) * out_of**liars
             for honest in range(rest + 1):
-                chance = (out_of - absent) ** honest * absent ** (rest - honest)
-                if chance:
-                    self._rows.append((liars, honest, drawn * comb(rest, honest) * chance))
+                chance = (out_of - absent) ** honest * absent ** (rest - honest) * out_of**liars
+                chance *= comb(population.liars, liars) * comb(others - honest, rest - honest)
+                if not chance:
+                    continue
+                for doubted in range(min(doubtful, honest) + 1):
+                    ways = comb(doubtful, doubted) * comb(others - doubtful, honest - doubted)
+                    if ways:
+                        self._rows.append((liars, honest, doubted, chance * ways))
         self._hold = cache(
-            lambda liars, honest: hold(panel.rule, liars, honest, trusts, panel.trim)
+            lambda liars, honest, doubted: hold(
+                panel.rule, liars, honest, trusts, panel.trim, doubted
+            )
         )
 
     def odds(self, quorum: int) -> Odds:
         captured = unwatched = stalled = exposed = 0
         held: Counter[Fraction] = Counter()
-        for liars, honest, ways in self._rows:
+        for liars, honest, doubted, ways in self._rows:
             if honest < quorum:
                 stalled += ways
             if liars + honest < quorum:
                 continue
-            share = self._hold(liars, honest)
+            share = self._hold(liars, honest, doubted)
             held[share] += ways
             if share >= self._accepted:
                 captured += ways
             else:
                 exposed += liars * ways
-            if self._hold(liars, max(0, quorum - liars)) >= self._accepted:
+            # A liar that settles keeps as few honest seats as it may, the doubted ones first.
+            kept = max(0, quorum - liars)
+            if self._hold(liars, kept, min(kept, doubted)) >= self._accepted:
                 unwatched += ways
         return Odds(
             capture=Fraction(captured, self._total),

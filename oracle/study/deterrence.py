@@ -14,12 +14,20 @@ import numpy as np
 
 from oracle.core.parameters import RegistryParameters, RoundsParameters, TrustParameters
 from oracle.core.rewards import seat_shares
-from oracle.core.trust import updated
+from oracle.core.trust import tolerance, updated
 from oracle.core.units import ONE, TRUST_ONE
 from oracle.study.capture import Odds, Panel
 
 _WITNESSES = 4
 """Honest seats beside the liar whose trust is followed: enough to make the median theirs."""
+CLEAR = 2
+"""
+How many tolerances a lie has to be off to be counted on as learnt.
+
+Together, liars move the consensus and the median that they are judged by. Where 30 % lied in panels
+of 15 on calibrated real scores, lies of more than two tolerances were always learnt, and some of
+less than one and a half took the panels over.
+"""
 _MOST_LIES = 100_000
 """Lies after which trust that still moves is taken as it is then."""
 
@@ -69,9 +77,11 @@ def learn(parameters: TrustParameters, attack: Attack, honest: int, items: int) 
     Return where the trust of a liar settles, starting from full trust.
 
     It is seated in rounds of `items` with honest seats that deviate by `honest`, in ONE, and that
-    outnumber liars. `oracle.core.trust.updated` moves it, lie by lie, until it repeats.
+    outnumber liars. `oracle.core.trust.updated` moves it, lie by lie, until it repeats. A lie that
+    is not `CLEAR` tolerances off counts as never learnt.
     """
-    if not attack.learnt:
+    tau = tolerance(parameters, np.array([honest], dtype=np.uint16))
+    if not attack.learnt or attack.deviation < CLEAR * int(tau):
         return Learnt(TRUST_ONE, 0)
     trust, seats = TRUST_ONE, 0
     for _ in range(_MOST_LIES):

@@ -16,6 +16,7 @@ from oracle.core.consensus import Rule
 from oracle.core.units import ONE, TRUST_ONE
 from oracle.study.capture import Odds, Panel, expected_rounds
 from oracle.study.planner import Plan, Row
+from oracle.study.price import Price
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,6 +36,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "request": {
             "evaluators": request.population.evaluators,
             "liars": request.population.liars,
+            "doubted": request.population.doubted,
             "absence": _number(request.population.absence),
             "attack": request.attack.name,
             "risk": _number(request.risk),
@@ -44,6 +46,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
             "batches": request.tariff.batches,
             "budget": _amount(request.tariff.budget),
             "atStake": str(plan.at_stake),
+            "lieDeviation": request.attack.deviation,
             "honestDeviation": request.honest_deviation,
         },
         "chosen": _row(plan.chosen),
@@ -82,7 +85,7 @@ def lines(plan: Plan) -> Iterator[str]:
         ("panel", f"{panel.size} seats, quorum {panel.quorum}, {_rule(panel)}"),
         ("liars", f"{people.liars} of {people.evaluators} evaluators, {request.attack.name}"),
         ("their trust", learnt),
-        ("captured by", f"{chosen.needed} liars of {panel.size}"),
+        ("captured by", f"{chosen.needed} liars of {panel.size}{_fewer(plan)}"),
         ("captured", f"{_odd(chosen.odds.capture)}"),
         ("  accepted", f"{float(request.risk):.3g}"),
         ("  at full trust", f"{_odd(plan.newcomers.capture)}"),
@@ -112,6 +115,14 @@ def show(plan: Plan, console: Console) -> None:
     console.print(_seat_table(plan))
     console.print()
     console.print(_rule_table(plan))
+
+
+def _fewer(plan: Plan) -> str:
+    people = plan.request.population
+    weighted = plan.chosen.panel.rule in (Rule.TRUST_WEIGHTED_MEAN, Rule.TRUST_WEIGHTED_MEDIAN)
+    if not weighted or not people.doubted:
+        return ""
+    return f", or fewer beside any of {people.doubted} honest evaluators that are doubted"
 
 
 def _stake(plan: Plan) -> str:
@@ -195,7 +206,7 @@ def _rounds_until_learnt(plan: Plan) -> Fraction:
     return Fraction(plan.learnt.seats * people.evaluators, plan.chosen.panel.size)
 
 
-def _price(row: Row) -> Any:
+def _price(row: Row) -> Price:
     assert row.price is not None  # or there would be no plan
     return row.price
 

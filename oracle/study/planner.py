@@ -117,7 +117,8 @@ def plan(request: Request) -> Plan:
     learnt = learn(
         request.registry.trust, request.attack, request.honest_deviation, request.tariff.items
     )
-    trusts = Trusts(liar=learnt.trust)
+    floor = request.registry.trust.floor
+    trusts = Trusts(liar=learnt.trust, doubted=floor)
     rules = PREFERENCE if request.rule is None else (request.rule,)
     tables = {rule: _table(request, rule, sizes, trusts) for rule in rules}
     safe = {
@@ -138,7 +139,7 @@ def plan(request: Request) -> Plan:
         request=request,
         chosen=chosen,
         learnt=learnt,
-        newcomers=odds(request.population, chosen.panel, Trusts(), request.accepted),
+        newcomers=odds(request.population, chosen.panel, Trusts(doubted=floor), request.accepted),
         at_stake=at_stake,
         deterrence=deterrence(
             request.registry,
@@ -146,7 +147,7 @@ def plan(request: Request) -> Plan:
             chosen.odds,
             liars=request.population.liars,
             at_stake=at_stake,
-            pay_at_risk=price.seat * (honest - lie) // ONE,
+            pay_at_risk=price.seat * max(0, honest - lie) // ONE,
         ),
         seats=tables[rule],
         rules=tuple(
@@ -157,7 +158,7 @@ def plan(request: Request) -> Plan:
 
 
 def least_share(share: Fraction, evaluators: int) -> int:
-    """Return how many evaluators are at least this share of all."""
+    """Return how many are at least this share of so many evaluators."""
     return -int(-share * evaluators // 1)
 
 
@@ -166,7 +167,8 @@ def most_liars(population: Population, panel: Panel, trusts: Trusts, request: Re
     low, high = 0, population.evaluators
     while low < high:
         middle = (low + high + 1) // 2
-        asked = replace(population, liars=middle)
+        honest = population.evaluators - middle
+        asked = replace(population, liars=middle, doubted=min(population.doubted, honest))
         if odds(asked, panel, trusts, request.accepted).capture <= request.risk:
             low = middle
         else:

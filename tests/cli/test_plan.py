@@ -55,11 +55,21 @@ def test_a_plan_in_json_is_versioned_and_exact() -> None:
     ran = poq(*arguments(budget="1ether"), "--json")
     assert (ran.code, ran.err) == (0, "")
     assert (ran.json["version"], ran.json["kind"]) == (1, "plan")
-    assert ran.json["chosen"]["size"] == 15
+    assert ran.json["chosen"]["size"] == 18
+    assert ran.json["request"]["doubted"] == 105
+    assert ran.json["request"]["lieDeviation"] == 5_000
     assert Fraction(ran.json["request"]["risk"]["exact"]) == Fraction(1, 10**6)
     assert ran.json["request"]["budget"] == str(10**18)
     assert ran.out.count("\n") == 1
     json.loads(ran.out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+def test_a_lie_that_is_hard_to_see_is_planned_for_at_full_trust() -> None:
+    ran = poq(*arguments(lie_deviation="2240", risk="0.1"), "--json")
+    assert ran.json["learnt"]["trust"] == 1_000_000
+    refused = poq(*arguments(lie_deviation="2240"))
+    assert refused.code == Exit.USAGE
+    assert "with a trust of 1 when they lie" in refused.err
 
 
 def test_the_attacks_in_the_help_are_those_of_the_planner() -> None:

@@ -29,9 +29,10 @@ from oracle.study.capture import (
     seats_needed,
 )
 
-LEARNT = Trusts(liar=100_000)
+LEARNT = Trusts(liar=100_000, doubted=300_000)
 RULES = st.sampled_from(Rule)
-TRUSTS = st.builds(Trusts, st.integers(1_000, TRUST_ONE), st.integers(1_000, TRUST_ONE))
+TRUST = st.integers(1_000, TRUST_ONE)
+TRUSTS = st.builds(Trusts, TRUST, TRUST, TRUST)
 TRIMS = st.integers(0, 4_999)
 
 
@@ -41,21 +42,29 @@ def enumerated(population: Population, panel: Panel, trusts: Trusts, accepted: F
     capture = unwatched = stall = held = exposed = Fraction(0)
     for seats in panels:
         liars = sum(seat < population.liars for seat in seats)
+        # Places from the liars' on are doubted.
+        others = [
+            population.liars <= seat < population.liars + population.doubted
+            for seat in seats
+            if seat >= population.liars
+        ]
         for presence in product((True, False), repeat=panel.size - liars):
             honest = sum(presence)
+            doubted = sum(here and low for here, low in zip(presence, others, strict=True))
             chance = Fraction(1, len(panels))
             for present in presence:
                 chance *= 1 - population.absence if present else population.absence
             stall += chance * (honest < panel.quorum)
             if liars + honest < panel.quorum:
                 continue
-            share = hold(panel.rule, liars, honest, trusts, panel.trim)
+            share = hold(panel.rule, liars, honest, trusts, panel.trim, doubted)
             held += chance * share
             capture += chance * (share >= accepted)
             exposed += chance * liars * (share < accepted)
-            subsets = range(max(0, panel.quorum - liars), honest + 1)
             unwatched += chance * any(
-                hold(panel.rule, liars, kept, trusts, panel.trim) >= accepted for kept in subsets
+                hold(panel.rule, liars, kept, trusts, panel.trim, low) >= accepted
+                for kept in range(max(0, panel.quorum - liars), honest + 1)
+                for low in range(max(0, kept - (honest - doubted)), min(kept, doubted) + 1)
             )
     return Odds(capture, unwatched, stall, held, exposed)
 
@@ -64,6 +73,11 @@ def enumerated(population: Population, panel: Panel, trusts: Trusts, accepted: F
 def test_liars_are_some_of_the_evaluators(evaluators: int, liars: int) -> None:
     with pytest.raises(ValueError, match="cannot be liars"):
         Population(evaluators, liars)
+
+
+def test_the_doubted_are_some_of_the_honest() -> None:
+    with pytest.raises(ValueError, match="3 of the honest evaluators cannot be doubted"):
+        Population(4, 2, doubted=3)
 
 
 def test_an_absence_is_a_probability() -> None:
@@ -87,10 +101,11 @@ def test_three_seats_of_four_with_two_liars_by_hand() -> None:
 @pytest.mark.parametrize("quorum", [3, 4, 5])
 @pytest.mark.parametrize("trusts", [Trusts(), LEARNT])
 @pytest.mark.parametrize("absence", [Fraction(0), Fraction(1, 7)])
+@pytest.mark.parametrize("doubted", [0, 2])
 def test_the_odds_are_those_of_every_panel_counted_one_by_one(
-    rule: Rule, quorum: int, trusts: Trusts, absence: Fraction
+    rule: Rule, quorum: int, trusts: Trusts, absence: Fraction, doubted: int
 ) -> None:
-    population = Population(8, 3, absence)
+    population = Population(8, 3, absence, doubted)
     panel = Panel(5, quorum, rule, 1_500 if rule is Rule.TRIMMED_MEAN else 0)
     for accepted in (HALF, Fraction(1, 5), Fraction(1)):
         found = odds(population, panel, trusts, accepted)
@@ -148,6 +163,21 @@ def test_liars_move_the_real_consensus_by_just_the_share_they_hold(
         assert moved[1] <= moved[0]
     else:
         assert all(abs(distance - share * ONE) <= HALF for distance in moved)
+
+
+@given(
+    rule=st.sampled_from([Rule.TRUST_WEIGHTED_MEAN, Rule.TRUST_WEIGHTED_MEDIAN]),
+    doubted=st.integers(0, 9),
+    trust=st.integers(100_000, TRUST_ONE),
+)
+def test_doubts_about_honest_seats_help_liars(rule: Rule, doubted: int, trust: int) -> None:
+    panel, trusts = Panel(7, 4, rule), Trusts(liar=trust, doubted=100_000)
+    one, more = (
+        odds(Population(30, 9, doubted=count), panel, trusts) for count in (doubted, doubted + 1)
+    )
+    assert one.capture <= more.capture
+    assert one.hold <= more.hold
+    assert one.stall == more.stall
 
 
 @settings(max_examples=200)

@@ -28,7 +28,9 @@ LEAST = 10**15
 def request(evaluators: int = 1_000, liars: int = 300, **changes: Any) -> Request:
     """Return a request for a risk of one in a million against boosts, with `changes`."""
     fields: dict[str, Any] = {
-        "population": Population(evaluators, liars, changes.pop("absence", Fraction(0))),
+        "population": Population(
+            evaluators, liars, changes.pop("absence", Fraction(0)), changes.pop("doubted", 0)
+        ),
         "risk": Fraction(1, 10**6),
         "attack": ATTACKS["boost"],
         "tariff": Tariff(20, LEAST),
@@ -105,6 +107,15 @@ def test_a_panel_of_fifteen_meets_one_in_a_million_once_trust_is_learnt() -> Non
     assert (made.learnt.trust, made.learnt.seats) == (SET.registry.trust.floor, 3)
     assert made.newcomers == odds(made.request.population, made.chosen.panel, Trusts())
     assert made.newcomers.capture > made.request.risk
+
+
+def test_doubts_about_honest_evaluators_cost_seats() -> None:
+    doubted = plan(request(doubted=105))
+    assert doubted.chosen.panel == Panel(18, 10, Rule.TRUST_WEIGHTED_MEDIAN)
+    assert "or fewer beside any of 105 honest" in "\n".join(lines(doubted))
+    assert plan(request(attack=ATTACKS["newcomers"], liars=100, doubted=105)).chosen.panel.rule in (
+        Rule.MEDIAN,
+    )
 
 
 def test_a_small_network_is_safe_once_a_panel_outnumbers_its_liars() -> None:
@@ -237,6 +248,11 @@ def test_a_stake_is_against_what_a_round_is_worth_to_liars() -> None:
     assert cheap.deterrence.stake <= SET.registry.stake < dear.deterrence.stake
     told = "\n".join(lines(cheap)), "\n".join(lines(dear))
     assert ("is enough" in told[0], "is too little" in told[1]) == (True, True)
+
+
+def test_a_lie_nearer_than_the_honest_forfeits_nothing() -> None:
+    attack = replace(ATTACKS["newcomers"], deviation=0)
+    assert plan(request(100, 5, attack=attack)).deterrence.forfeits == 0
 
 
 @pytest.mark.parametrize(
