@@ -100,6 +100,8 @@ def load(
     """
     table = _read(path).filter(~pl.col("evaluator_kind").is_in(list(without)))
     table = table.drop_nulls(list(_NUMBERS))
+    if not table.select(pl.all_horizontal(pl.col(_NUMBERS).is_between(0, 1)).all()).item():
+        raise DatasetError(f"{path} has scores or references that are not in [0, 1]")
     if table.is_empty():
         raise DatasetError(f"{path} has no scores of evaluators that can sit on a panel")
     items = table["item_id"].n_unique()

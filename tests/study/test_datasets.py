@@ -37,6 +37,14 @@ def test_a_table_of_experts_alone_leaves_no_panel(tmp_path: Path) -> None:
         load(write_table(tmp_path, rows))
 
 
+@pytest.mark.parametrize("score", [-0.1, 1.1, float("nan")])
+def test_a_score_beyond_the_scale_is_refused(tmp_path: Path, score: float) -> None:
+    rows = complete()
+    rows[3] = rows[3]._replace(score=score)
+    with pytest.raises(DatasetError, match=r"not in \[0, 1\]"):
+        load(write_table(tmp_path, rows))
+
+
 def test_an_item_with_two_references_is_refused(tmp_path: Path) -> None:
     rows = complete()
     rows += [row._replace(reference=0.123) for row in rows[:2]]
