@@ -12,7 +12,7 @@ import typer
 
 from benchmarks.rows import Row, table
 
-NAMES = ("settlement-gas", "consensus-speed", "sweep-speed", "audit-speed")
+NAMES = ("settlement-gas", "consensus-speed", "sweep-speed", "audit-speed", "planner-odds")
 
 
 def main(

@@ -22,10 +22,12 @@ from oracle.cli import (
     evaluating,
     keys,
     node,
+    plan,
     receipt,
     rounds,
     seats,
     settling,
+    studying,
     token,
     workload,
 )
@@ -57,6 +59,8 @@ for module in (
     seats,
     settling,
     audit,
+    studying,
+    plan,
 ):
     module.add_to(app)
 

@@ -152,11 +152,14 @@ def deviations(scores: ScoreMatrix, pivot: ScoreVector) -> SeatVector:
     `scores` is (..., seats, items) and `pivot` (..., items), both uint16.
     """
     result = np.empty(scores.shape[:-1], dtype=np.uint16)
-    for seat in range(scores.shape[-2]):
-        row = scores[..., seat, :]
-        distance = np.maximum(row, pivot)
-        distance -= np.minimum(row, pivot)
-        result[..., seat] = distance.sum(axis=-1, dtype=np.int64) // scores.shape[-1]
+    middle = pivot[..., np.newaxis, :]
+    step = max(1, _BLOCK // max(1, pivot.size))
+    for first in range(0, scores.shape[-2], step):
+        rows = scores[..., first : first + step, :]
+        distance = np.maximum(rows, middle)
+        distance -= np.minimum(rows, middle)
+        total = distance.sum(axis=-1, dtype=np.int64)
+        result[..., first : first + step] = total // scores.shape[-1]
     return result
 
 

@@ -1,0 +1,1 @@
+"""Peers from the literature: truth inference for numbers, in floats, offline and online."""
