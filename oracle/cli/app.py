@@ -27,6 +27,7 @@ from oracle.cli import (
     rounds,
     seats,
     settling,
+    studying,
     token,
     workload,
 )
@@ -58,6 +59,7 @@ for module in (
     seats,
     settling,
     audit,
+    studying,
     plan,
 ):
     module.add_to(app)

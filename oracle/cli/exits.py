@@ -54,6 +54,8 @@ CODES = {
     "oracle.evaluators.evaluation.EvaluatorError": Exit.USAGE,
     "oracle.evaluators.quantise.QuantiseError": Exit.USAGE,
     "oracle.evaluators.workload.WorkloadError": Exit.USAGE,
+    "oracle.study.configuration.ConfigurationInvalid": Exit.USAGE,
+    "oracle.study.datasets.DatasetError": Exit.USAGE,
     "oracle.study.planner.PlanImpossible": Exit.USAGE,
     # The node gives no answer that helps.
     "eth_abi.exceptions.DecodingError": Exit.RPC,

@@ -94,24 +94,13 @@ def fit(evaluator: str, workload: Workload, raw: NDArray[np.float64]) -> Calibra
     of raw score; each pooled block becomes one knot at its centre. Items without a label are
     passed over. Raises `CalibrationError` with fewer than `MIN_ITEMS` labels.
     """
-    from scipy.optimize import isotonic_regression
-
     pairs = sorted(
         (float(score), item.label)
         for score, item in zip(raw, workload.items, strict=True)
         if item.label is not None
     )
-    if len(pairs) < MIN_ITEMS:
-        raise CalibrationError(f"{len(pairs)} labelled items, at least {MIN_ITEMS} are needed")
-    scores, labels = np.array(pairs, dtype=np.float64).T
-    starts = _bin_starts(scores)
-    sizes = np.diff(np.append(starts, len(scores)))
-    fitted = isotonic_regression(np.add.reduceat(labels, starts) / sizes, weights=sizes)
-
-    blocks = starts[fitted.blocks[:-1]]
-    block_sizes = np.diff(np.append(blocks, len(scores)))
-    raw_knots = np.add.reduceat(scores, blocks) / block_sizes
-    calibrated_knots = np.clip(fitted.x[fitted.blocks[:-1]], 0.0, 1.0)
+    scores, labels = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
+    raw_knots, calibrated_knots = monotone_map(scores, labels)
     after = np.interp(scores, raw_knots, calibrated_knots)
     return Calibration(
         evaluator=evaluator,
@@ -122,6 +111,32 @@ def fit(evaluator: str, workload: Workload, raw: NDArray[np.float64]) -> Calibra
         error_after=float(np.abs(after - labels).mean()),
         raw=tuple(raw_knots.tolist()),
         calibrated=tuple(calibrated_knots.tolist()),
+    )
+
+
+def monotone_map(
+    scores: NDArray[np.float64], labels: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """
+    Return the raw and the calibrated knots, float64, that fit (items,) scores to their labels.
+
+    See `fit`, which adds the provenance. Raises `CalibrationError` with fewer than `MIN_ITEMS`.
+    """
+    from scipy.optimize import isotonic_regression
+
+    if len(scores) < MIN_ITEMS:
+        raise CalibrationError(f"{len(scores)} labelled items, at least {MIN_ITEMS} are needed")
+    order = np.lexsort((labels, scores))
+    scores, labels = scores[order], labels[order]
+    starts = _bin_starts(scores)
+    sizes = np.diff(np.append(starts, len(scores)))
+    fitted = isotonic_regression(np.add.reduceat(labels, starts) / sizes, weights=sizes)
+
+    blocks = starts[fitted.blocks[:-1]]
+    block_sizes = np.diff(np.append(blocks, len(scores)))
+    return (
+        np.add.reduceat(scores, blocks) / block_sizes,
+        np.clip(fitted.x[fitted.blocks[:-1]], 0.0, 1.0),
     )
 
 
