@@ -10,8 +10,11 @@ import {ScoreLanes} from "./ScoreLanes.sol";
 /// @notice Checks what the oracle says of the scores, without sorting: linear in the seats, sixteen items at a time.
 ///
 /// `scores` holds one row of `items` packed scores a seat. Each check works through the items word by word and adds
-/// up the seats lane by lane. Lanes past the last item are masked to zero in scores and submission alike. What a score
-/// above ONE does to its neighbours does not matter: `deviations` rejects it.
+/// up the seats lane by lane. Lanes past the last item are masked to zero in the submission, and in the scores wherever sums
+/// could carry out of them. What a score above ONE does to its neighbours does not matter: `deviations` rejects it.
+///
+/// Counting. x = (s | GUARD) − c has its top bit where s ≥ c, and x − 1 where s > c: as c < 2¹⁵, x is at least 1 in every lane,
+/// so neither subtraction borrows from the next lane, whatever s.
 library Consensus {
     using ScoreLanes for uint256;
     using ScoreLanes for bytes;
@@ -51,19 +54,10 @@ library Consensus {
         // From memory: what is loaded from calldata would be loaded again at each use.
         bytes memory values = submission;
         if (bounded) return _trimmed(scores, items, n, g, values);
-        if (rule == Rule.MEDIAN || rule == Rule.TRIMMED_MEAN) {
-            _checkMiddle(scores, items, n, values);
-        } else if (rule == Rule.TRUST_WEIGHTED_MEDIAN) {
-            _checkWeightedMedian(scores, items, weights, values);
-        } else {
-            if (rule == Rule.MEAN) {
-                weights = new uint256[](n);
-                for (uint256 k; k < n; ++k) {
-                    weights[k] = 1;
-                }
-            }
-            _checkWeightedMean(scores, items, weights, values);
-        }
+        if (rule == Rule.MEDIAN || rule == Rule.TRIMMED_MEAN) _checkMiddle(scores, items, n, values);
+        else if (rule == Rule.MEAN) _checkMean(scores, items, n, values);
+        else if (rule == Rule.TRUST_WEIGHTED_MEDIAN) _checkWeightedMedian(scores, items, weights, values);
+        else _checkWeightedMean(scores, items, weights, values);
         return values;
     }
 
@@ -78,46 +72,38 @@ library Consensus {
         require(flags == 0, IQualityRounds.ScoreAboveOne());
     }
 
-    /// @notice Each seat's ⌊Σ|s − c| / T⌋. Reverts if a score exceeds ONE.
+    /// @notice Each seat's ⌊Σ|s − c| / T⌋, packed. Reverts if a score exceeds ONE.
     function deviations(bytes calldata scores, uint256 items, uint256 n, bytes memory consensus)
         internal
         pure
-        returns (uint256[] memory result)
+        returns (bytes memory result)
     {
-        result = new uint256[](n);
+        result = new bytes(2 * n);
         uint256 flags;
         unchecked {
-            // Four words at a time before lanes are widened: 4 · ONE < 2¹⁶. The 32-bit lanes of a row add up to at most 4096 · ONE.
-            uint256 row = scores.pointer();
             uint256 first = consensus.pointerInMemory();
-            uint256 blocks = first + items / 64 * 128;
-            uint256 end = first + 2 * items;
+            uint256 last = first + items / 64 * 128;
+            uint256 packed;
+            // From a place in the consensus to that in the row, modulo 2²⁵⁶.
+            uint256 ahead = scores.pointer() - first;
             for (uint256 k; k < n; ++k) {
-                uint256 sum;
-                uint256 p = row;
-                uint256 q = first;
-                while (q < blocks) {
-                    uint256 distances;
-                    for (uint256 stop = q + 128; q < stop; q += 32) {
-                        uint256 word = ScoreLanes.load(p);
-                        flags |= word.aboveOne();
-                        distances += word.distance(ScoreLanes.read(q));
-                        p += 32;
-                    }
-                    sum += distances.pairs();
-                }
-                for (; q < end; q += 32) {
-                    uint256 keep = ScoreLanes.head((end - q) / 2);
-                    uint256 word = ScoreLanes.load(p) & keep;
+                (uint256 sum, uint256 wrong) = ScoreLanes.distancesAlong(first, last, ahead);
+                flags |= wrong;
+                for (uint256 i = items / 64 * 64; i < items; i += 16) {
+                    uint256 keep = ScoreLanes.head(items - i);
+                    uint256 word = ScoreLanes.load(first + 2 * i + ahead) & keep;
                     flags |= word.aboveOne();
-                    sum += word.distance(ScoreLanes.read(q) & keep).pairs();
-                    p += 32;
+                    sum += word.distance(ScoreLanes.read(first + 2 * i) & keep).pairs();
                 }
-                result[k] = sum.total32() / items;
-                row += 2 * items;
+                packed = packed << 16 | sum.total32() / items;
+                if (k % 16 == 15) ScoreLanes.write(result.pointerInMemory() + k / 16 * 32, packed);
+                ahead += 2 * items;
+            }
+            if (n % 16 > 0) {
+                ScoreLanes.write(result.pointerInMemory() + n / 16 * 32, packed << (256 - n % 16 * 16));
             }
         }
-        require(flags == 0, IQualityRounds.ScoreAboveOne());
+        require(flags & ScoreLanes.GUARD == 0, IQualityRounds.ScoreAboveOne());
     }
 
     /// @notice How many items of `start`..`stop` have a consensus above `threshold`, and the sum of those.
@@ -143,6 +129,21 @@ library Consensus {
 
     /* RULES */
 
+    /// @dev The weighted mean with weights of one: rows are added up before they are spread.
+    function _checkMean(bytes calldata scores, uint256 items, uint256 n, bytes memory submission) private pure {
+        uint256 stride = 2 * items;
+        uint256 first = scores.pointer();
+        unchecked {
+            for (uint256 i; i < items; i += 16) {
+                uint256 keep = ScoreLanes.head(items - i);
+                (uint256 odd, uint256 even) = ScoreLanes.sumDown(first, n, stride, keep);
+                uint256 c = _submitted(submission, i, i, keep);
+                _requireAll(_rounded(even, c.evens(), n) | (_rounded(odd, c.odds(), n) >> 16), keep, i);
+                first += 32;
+            }
+        }
+    }
+
     /// @dev 0 ≤ 2·Σωs + Σω − 2·Σω·c < 2·Σω, in two times eight 32-bit lanes: 2·31 000·2¹⁵ < 2³¹.
     function _checkWeightedMean(
         bytes calldata scores,
@@ -153,78 +154,51 @@ library Consensus {
         uint256 total = _sum(weights);
         uint256 stride = 2 * items;
         uint256 first = scores.pointer();
-        uint256 firstWeight = weights.pointerInMemory();
         unchecked {
             for (uint256 i; i < items; i += 16) {
                 uint256 keep = ScoreLanes.head(items - i);
-                uint256 odd;
-                uint256 even;
-                uint256 weight = firstWeight;
-                uint256 end = first + weights.length * stride;
-                for (uint256 p = first; p < end; p += stride) {
-                    uint256 word = ScoreLanes.load(p) & keep;
-                    odd += word.odds() * ScoreLanes.read(weight);
-                    even += word.evens() * ScoreLanes.read(weight);
-                    weight += 32;
-                }
-                uint256 c = _submitted(submission.pointerInMemory() + 2 * i, keep, i);
-                _requireAll((_rounded(even, c.evens(), total)) | (_rounded(odd, c.odds(), total) >> 16), keep, i);
+                (uint256 odd, uint256 even) = ScoreLanes.weightedDown(first, weights, stride);
+                uint256 c = _submitted(submission, i, i, keep);
+                _requireAll(_rounded(even, c.evens(), total) | (_rounded(odd, c.odds(), total) >> 16), keep, i);
                 first += 32;
             }
         }
     }
 
-    /// @dev Σ_{s≥c} ω > Σω / 2 and Σ_{s≤c} ω ≥ Σω / 2, in lanes of 16 bits: Σω < 2¹⁵. The first is 2·Σ_{s<c} ω < Σω. Between
-    /// them, the scores equal to c have weight: c is a score of the panel.
+    /// @dev Σ_{s≥c} ω > Σω / 2 and Σ_{s>c} ω ≤ Σω / 2, in lanes of 16 bits: Σω < 2¹⁵. The first is 2·Σ_{s<c} ω < Σω, the second
+    /// 2·Σ_{s≤c} ω ≥ Σω. Between them, the scores equal to c have weight: c is a score of the panel.
     function _checkWeightedMedian(
         bytes calldata scores,
         uint256 items,
         uint256[] memory weights,
         bytes memory submission
     ) private pure {
-        uint256 total = _sum(weights);
+        uint256 half = _sum(weights) / 2;
         uint256 stride = 2 * items;
         uint256 first = scores.pointer();
-        uint256 firstWeight = weights.pointerInMemory();
         unchecked {
             for (uint256 i; i < items; i += 16) {
                 uint256 keep = ScoreLanes.head(items - i);
-                uint256 c = _submitted(submission.pointerInMemory() + 2 * i, keep, i);
-                uint256 from;
-                uint256 upTo;
-                uint256 weight = firstWeight;
-                uint256 end = first + weights.length * stride;
-                for (uint256 p = first; p < end; p += stride) {
-                    uint256 word = ScoreLanes.load(p) & keep;
-                    from += word.ge(c).units() * ScoreLanes.read(weight);
-                    upTo += c.ge(word).units() * ScoreLanes.read(weight);
-                    weight += 32;
-                }
-                uint256 right = from.ge(ScoreLanes.spread(total / 2 + 1));
-                _requireAll(right & upTo.ge(ScoreLanes.spread((total + 1) / 2)), keep, i);
+                uint256 c = _submitted(submission, i, i, keep);
+                (uint256 from, uint256 over) = ScoreLanes.weightsAt(first, weights, stride, c);
+                uint256 right = from.ge(ScoreLanes.spread(half + 1)) & ScoreLanes.spread(half).ge(over);
+                _requireAll(right, keep, i);
                 first += 32;
             }
         }
     }
 
-    /// @dev The median of an odd number of seats: more than half of them lie at or above c, and at or below.
+    /// @dev The median of an odd number of seats: more than half of them lie at or above c, and less than half above.
     function _checkMiddle(bytes calldata scores, uint256 items, uint256 n, bytes memory submission) private pure {
         uint256 stride = 2 * items;
         uint256 first = scores.pointer();
-        uint256 most = ScoreLanes.spread(n / 2 + 1);
+        uint256 half = ScoreLanes.spread(n / 2);
         unchecked {
             for (uint256 i; i < items; i += 16) {
                 uint256 keep = ScoreLanes.head(items - i);
-                uint256 c = _submitted(submission.pointerInMemory() + 2 * i, keep, i);
-                uint256 from;
-                uint256 upTo;
-                uint256 end = first + n * stride;
-                for (uint256 p = first; p < end; p += stride) {
-                    uint256 word = ScoreLanes.load(p) & keep;
-                    from += word.ge(c).units();
-                    upTo += c.ge(word).units();
-                }
-                _requireAll(from.ge(most) & upTo.ge(most), keep, i);
+                uint256 c = _submitted(submission, i, i, keep);
+                (uint256 from, uint256 over) = ScoreLanes.countsAt(first, n, stride, c);
+                _requireAll(from.ge(half + ScoreLanes.ONES) & half.ge(over), keep, i);
                 first += 32;
             }
         }
@@ -232,7 +206,7 @@ library Consensus {
 
     /// @dev Checks the least and the greatest score kept by counts, and returns the rounded means of what they keep:
     /// Σ clamp(s, lo, hi) − g·(lo + hi) = (n − g)·lo + Σ (s − lo)⁺ − Σ (s − hi)⁺ − g·hi, and (s − hi)⁺ ≤ (s − lo)⁺.
-    /// Sums are in two times eight 32-bit lanes, and twice a sum is below 2·31·10⁴ + 31 < 2²⁰, as `divide64` assumes.
+    /// Twice a sum is below 2·31·10⁴ + 31 < 2²⁰, as `divide64` assumes.
     function _trimmed(bytes calldata scores, uint256 items, uint256 n, uint256 g, bytes memory submission)
         private
         pure
@@ -240,51 +214,33 @@ library Consensus {
     {
         consensus = new bytes(2 * items);
         unchecked {
+            uint256 m = ScoreLanes.reciprocal(2 * (n - 2 * g));
             for (uint256 i; i < items; i += 16) {
                 uint256 keep = ScoreLanes.head(items - i);
-                uint256 lo = _submitted(submission.pointerInMemory() + 2 * i, keep, i);
-                uint256 hi = _submitted(submission.pointerInMemory() + 2 * (items + i), keep, i);
+                uint256 lo = _submitted(submission, i, i, keep);
+                uint256 hi = _submitted(submission, items + i, i, keep);
                 (uint256 atLo, uint256 atHi, uint256 odd, uint256 even) =
-                    _clamp(scores.pointer() + 2 * i, n, 2 * items, keep, lo, hi);
-                uint256 right = _bothAtLeast(atLo, n - g, g + 1) & _bothAtLeast(atHi, n - g, g + 1);
-                _requireAll(right, keep, i);
+                    ScoreLanes.clampDown(scores.pointer() + 2 * i, n, 2 * items, lo, hi);
+                _requireAll(_within(atLo, n - g) & _within(atHi, g + 1), keep, i);
                 odd += (n - g) * lo.odds() - g * hi.odds();
                 even += (n - g) * lo.evens() - g * hi.evens();
-                ScoreLanes.write(
-                    consensus.pointerInMemory() + 2 * i, _halfUp(odd, n - 2 * g) | (_halfUp(even, n - 2 * g) << 16)
-                );
-            }
-        }
-    }
-
-    /// @dev Adds up a word of `n` rows: the counts of `_trimmed`, those of each bound eight bits apart, and Σ (s − lo)⁺ − (s − hi)⁺.
-    function _clamp(uint256 place, uint256 n, uint256 stride, uint256 keep, uint256 lo, uint256 hi)
-        private
-        pure
-        returns (uint256 atLo, uint256 atHi, uint256 odd, uint256 even)
-    {
-        unchecked {
-            for (uint256 end = place + n * stride; place < end; place += stride) {
-                uint256 word = ScoreLanes.load(place) & keep;
-                uint256 over = (word | ScoreLanes.GUARD) - lo;
-                uint256 flags = over & ScoreLanes.GUARD;
-                atLo += (flags >> 15) | (lo.ge(word) >> 7);
-                uint256 kept = over & flags.mask();
-                over = (word | ScoreLanes.GUARD) - hi;
-                flags = over & ScoreLanes.GUARD;
-                atHi += (hi.ge(word) >> 15) | (flags >> 7);
-                kept -= over & flags.mask();
-                odd += kept.odds();
-                even += kept.evens();
+                uint256 c = _halfUp(odd, n - 2 * g, m) | (_halfUp(even, n - 2 * g, m) << 16);
+                ScoreLanes.write(consensus.pointerInMemory() + 2 * i, c & keep);
             }
         }
     }
 
     /* LANES */
 
-    /// @dev Sixteen submitted values that are less than 2¹⁵, zero beyond the last item.
-    function _submitted(uint256 place, uint256 keep, uint256 i) private pure returns (uint256 word) {
-        word = ScoreLanes.read(place) & keep;
+    /// @dev The sixteen submitted values from `start` on, which must be less than 2¹⁵; zero past the last item. They are for item `i`.
+    function _submitted(bytes memory submission, uint256 start, uint256 i, uint256 keep)
+        private
+        pure
+        returns (uint256 word)
+    {
+        unchecked {
+            word = ScoreLanes.read(submission.pointerInMemory() + 2 * start) & keep;
+        }
         require(word & ScoreLanes.GUARD == 0, IQualityRounds.WrongConsensus(i));
     }
 
@@ -297,19 +253,19 @@ library Consensus {
         }
     }
 
-    /// @dev Top bits of the lanes whose lower byte is at least `low` and whose upper byte is at least `high`.
-    function _bothAtLeast(uint256 counts, uint256 low, uint256 high) private pure returns (uint256) {
-        uint256 lower = (counts & LOW_BYTES).ge(ScoreLanes.spread(low));
-        return lower & ((counts >> 8) & LOW_BYTES).ge(ScoreLanes.spread(high));
+    /// @dev Top bits of the lanes whose lower byte is at least `bar` and whose upper byte is less: see `_clamp`.
+    function _within(uint256 counts, uint256 bar) private pure returns (uint256) {
+        unchecked {
+            uint256 atLeast = (counts & LOW_BYTES).ge(ScoreLanes.spread(bar));
+            return atLeast & ScoreLanes.spread(bar - 1).ge((counts >> 8) & LOW_BYTES);
+        }
     }
 
-    /// @dev round(lane / divisor) for eight 32-bit lanes, as eight 32-bit lanes.
-    function _halfUp(uint256 lanes, uint256 divisor) private pure returns (uint256) {
+    /// @dev round(lane / divisor) for eight 32-bit lanes, as eight 32-bit lanes; `m` is the reciprocal of twice the divisor.
+    function _halfUp(uint256 lanes, uint256 divisor, uint256 m) private pure returns (uint256) {
         unchecked {
             uint256 doubled = 2 * lanes + divisor * ONES32;
-            uint256 low = (doubled & EACH32).divide64(2 * divisor);
-            uint256 high = ((doubled >> 32) & EACH32).divide64(2 * divisor);
-            return low | (high << 32);
+            return (doubled & EACH32).divide64(m) | (((doubled >> 32) & EACH32).divide64(m) << 32);
         }
     }
 
