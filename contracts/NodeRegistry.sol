@@ -353,11 +353,13 @@ contract NodeRegistry is INodeRegistry, EIP712 {
         uint256 tau = Trust.tolerance(p, deviations);
         mapping(uint256 bucket => uint256) storage buckets = _trusts[domain];
         trusts = new bytes(8 * n);
+        uint256 present = outcome.present;
+        bytes calldata panel = outcome.panel;
         uint256 packed;
         uint256 seat;
         for (uint256 k; k < n; ++seat) {
-            if (outcome.present >> seat & 1 == 0) continue;
-            uint256 nodeId = _nodeIn(outcome.panel, seat);
+            if (present >> seat & 1 == 0) continue;
+            uint256 nodeId = _nodeIn(panel, seat);
             uint256 bucket = buckets[nodeId / 8];
             uint256 shift = nodeId % 8 * 32;
             uint256 trust = Trust.updated(p, _trustIn(bucket, shift), deviations.lane(k), tau, items);
@@ -378,7 +380,9 @@ contract NodeRegistry is INodeRegistry, EIP712 {
 
     /// @dev The first 32 bits of a seat's entry of 28 bytes.
     function _nodeIn(bytes calldata panel, uint256 seat) private pure returns (uint32) {
-        return uint32(ScoreLanes.load(panel.pointer() + 28 * seat) >> 224);
+        unchecked {
+            return uint32(ScoreLanes.load(panel.pointer() + 28 * seat) >> 224);
+        }
     }
 
     /// @dev Takes `amount` from the caller and refuses tokens that deliver less.

@@ -352,7 +352,7 @@ contract QualityRounds is IQualityRounds {
             bytes32(uint256(nodeId)),
             salt
         ];
-        return header.hash(scores);
+        return header.hash(scores.pointer(), scores.length);
     }
 
     /// @inheritdoc IQualityRounds
@@ -498,14 +498,13 @@ contract QualityRounds is IQualityRounds {
         digest = _digestOf(roundId, history.opening);
         digest = _fold(digest, _drawnStep(state.drawnAt, history.seed, history.panel));
         committedAt = new uint256[](state.panelSize);
-        uint256 unseen = state.committed;
         uint256 taken;
-        for (uint256 i; i < length; i += COMMIT_ENTRY) {
-            uint256 entry = ScoreLanes.load(commits.pointer() + i) >> 208;
+        uint256 place = commits.pointer();
+        for (uint256 end = place + length; place < end; place += COMMIT_ENTRY) {
+            uint256 entry = ScoreLanes.load(place) >> 208;
             uint256 seat = entry >> 40;
             require(uint256(state.committed) >> seat & 1 == 1, NotCommitted(seat));
-            require(unseen >> seat & 1 == 1, AlreadyCommitted(seat));
-            unseen ^= 1 << seat;
+            require(committedAt[seat] == 0, AlreadyCommitted(seat));
             uint256 time = uint40(entry); // the other 40 bits of the entry
             committedAt[seat] = time;
             bytes32 commitment_ = recomputed[seat];
@@ -533,10 +532,16 @@ contract QualityRounds is IQualityRounds {
         header[0] = bytes32(block.chainid);
         header[1] = bytes32(uint256(uint160(address(this))));
         header[2] = bytes32(roundId);
-        for (uint256 k; k < seats.length; ++k) {
-            header[3] = bytes32(uint256(_nodeIn(panel, seats[k])));
-            header[4] = reveals.salts[k];
-            result[seats[k]] = header.hash(reveals.scores[k * row:(k + 1) * row]);
+        bytes32[] calldata salts = reveals.salts;
+        uint256 place = panel.pointer();
+        uint256 scores = reveals.scores.pointer();
+        uint256 n = seats.length;
+        for (uint256 k; k < n; ++k) {
+            uint256 seat = seats[k];
+            header[3] = bytes32(uint256(_nodeIn(place, seat)));
+            header[4] = salts[k];
+            result[seat] = header.hash(scores, row);
+            scores += row;
         }
     }
 
@@ -580,8 +585,9 @@ contract QualityRounds is IQualityRounds {
         private
     {
         uint256 n = seats.length;
+        uint256 panel = history.panel.pointer();
         for (uint256 k; k < n; ++k) {
-            uint256 entry = _entryIn(history.panel, seats[k]);
+            uint256 entry = _entryIn(panel, seats[k]);
             // The parts of the entry, see `PanelDrawn`.
             _creditNode(roundId, entry >> 224, Role.EVALUATOR, address(uint160(entry >> 64)), rewards[k]);
         }
@@ -656,21 +662,25 @@ contract QualityRounds is IQualityRounds {
         return _commitsCloseAt(state) + REVEAL_WINDOW;
     }
 
-    /// @dev A seat's entry in a packed panel, see `PanelDrawn`, in the upper bits. Assumes that the panel has the seat.
-    function _entryIn(bytes calldata panel, uint256 seat) private pure returns (uint256) {
-        return ScoreLanes.load(panel.pointer() + seat * PANEL_ENTRY);
+    /// @dev A seat's entry, see `PanelDrawn`, in the upper bits, where a panel begins at this place in calldata and has the seat.
+    function _entryIn(uint256 panel, uint256 seat) private pure returns (uint256) {
+        unchecked {
+            return ScoreLanes.load(panel + seat * PANEL_ENTRY);
+        }
     }
 
-    function _nodeIn(bytes calldata panel, uint256 seat) private pure returns (uint32) {
+    function _nodeIn(uint256 panel, uint256 seat) private pure returns (uint32) {
         // The first 32 bits of the entry.
         return uint32(_entryIn(panel, seat) >> 224);
     }
 
     function _weights(bytes calldata panel, uint256[] memory seats) private pure returns (uint256[] memory weights) {
-        weights = new uint256[](seats.length);
-        for (uint256 k; k < seats.length; ++k) {
+        uint256 n = seats.length;
+        uint256 place = panel.pointer();
+        weights = new uint256[](n);
+        for (uint256 k; k < n; ++k) {
             // The last 32 of the entry's 224 bits.
-            weights[k] = uint32(_entryIn(panel, seats[k]) >> 32) / WEIGHT_UNIT;
+            weights[k] = uint32(_entryIn(place, seats[k]) >> 32) / WEIGHT_UNIT;
         }
     }
 

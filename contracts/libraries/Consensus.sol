@@ -22,7 +22,9 @@ library Consensus {
 
     /// @dev Guard bits and ones of eight 32-bit lanes.
     uint256 private constant GUARD32 = 0x8000000080000000800000008000000080000000800000008000000080000000;
-    uint256 private constant LOW_BYTES = 0x00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF;
+    /// @dev The top bit of each byte, and of each lane's lower byte.
+    uint256 private constant BIASES = 0x8080808080808080808080808080808080808080808080808080808080808080;
+    uint256 private constant REACHED = 0x0080008000800080008000800080008000800080008000800080008000800080;
     /// @dev The lower half of each 64-bit lane.
     uint256 private constant EACH32 = 0x00000000FFFFFFFF00000000FFFFFFFF00000000FFFFFFFF00000000FFFFFFFF;
     uint256 private constant ONES32 = 0x0000000100000001000000010000000100000001000000010000000100000001;
@@ -219,9 +221,11 @@ library Consensus {
                 uint256 keep = ScoreLanes.head(items - i);
                 uint256 lo = _submitted(submission, i, i, keep);
                 uint256 hi = _submitted(submission, items + i, i, keep);
-                (uint256 atLo, uint256 atHi, uint256 odd, uint256 even) =
-                    ScoreLanes.clampDown(scores.pointer() + 2 * i, n, 2 * items, lo, hi);
-                _requireAll(_within(atLo, n - g) & _within(atHi, g + 1), keep, i);
+                (uint256 atLo, uint256 atHi, uint256 odd, uint256 even) = ScoreLanes.clampDown(
+                    scores.pointer() + 2 * i, n, 2 * items, lo, hi, _biased(n - g), _biased(g + 1)
+                );
+                uint256 wrong = (atLo ^ REACHED | atHi ^ REACHED) & BIASES & keep;
+                require(wrong == 0, IQualityRounds.WrongConsensus(i));
                 odd += (n - g) * lo.odds() - g * hi.odds();
                 even += (n - g) * lo.evens() - g * hi.evens();
                 uint256 c = _halfUp(odd, n - 2 * g, m) | (_halfUp(even, n - 2 * g, m) << 16);
@@ -253,11 +257,11 @@ library Consensus {
         }
     }
 
-    /// @dev Top bits of the lanes whose lower byte is at least `bar` and whose upper byte is less: see `_clamp`.
-    function _within(uint256 counts, uint256 bar) private pure returns (uint256) {
+    /// @dev Counts of two per lane that pass 127 when `bar` more have been counted: at the end `REACHED` has to be set of the lower one
+    /// and clear of the upper one.
+    function _biased(uint256 bar) private pure returns (uint256) {
         unchecked {
-            uint256 atLeast = (counts & LOW_BYTES).ge(ScoreLanes.spread(bar));
-            return atLeast & ScoreLanes.spread(bar - 1).ge((counts >> 8) & LOW_BYTES);
+            return (BIASES >> 7) * (128 - bar);
         }
     }
 

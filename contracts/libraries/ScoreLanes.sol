@@ -75,13 +75,14 @@ library ScoreLanes {
         }
     }
 
-    /// @notice keccak256(header ‖ data) without keeping the concatenation: hashing many rows must not grow memory.
-    function hash(bytes32[5] memory header, bytes calldata data) internal pure returns (bytes32 digest) {
+    /// @notice keccak256(header ‖ data) of `length` bytes in calldata, without keeping the concatenation: hashing many rows must not
+    /// grow memory.
+    function hash(bytes32[5] memory header, uint256 place, uint256 length) internal pure returns (bytes32 digest) {
         assembly ("memory-safe") {
             let start := mload(0x40)
             mcopy(start, header, 160)
-            calldatacopy(add(start, 160), data.offset, data.length)
-            digest := keccak256(start, add(160, data.length))
+            calldatacopy(add(start, 160), place, length)
+            digest := keccak256(start, add(160, length))
         }
     }
 
@@ -324,30 +325,36 @@ library ScoreLanes {
         }
     }
 
-    /// @notice Of a column and two bounds: how many scores are at least a bound in the lower bytes of the lanes, how many exceed it in
-    /// the upper ones, and the sums of the odd and even lanes of (s − lo)⁺ − (s − hi)⁺. Assumes lo ≤ hi below 2¹⁵, at most 31 rows.
-    function clampDown(uint256 place, uint256 rows, uint256 stride, uint256 lo, uint256 hi)
-        internal
-        pure
-        returns (uint256 atLo, uint256 atHi, uint256 odd, uint256 even)
-    {
+    /// @notice Of a column and two bounds: how many scores are at least a bound, added to the lower bytes of the lanes of `atLo` and
+    /// `atHi`, how many exceed it, added to the upper ones, and the sums of the odd and even lanes of (s − lo)⁺ − (s − hi)⁺. Assumes
+    /// lo ≤ hi below 2¹⁵.
+    function clampDown(
+        uint256 place,
+        uint256 rows,
+        uint256 stride,
+        uint256 lo,
+        uint256 hi,
+        uint256 atLo,
+        uint256 atHi
+    ) internal pure returns (uint256, uint256, uint256 odd, uint256 even) {
         assembly ("memory-safe") {
-            let end := add(place, mul(rows, stride))
-            if and(rows, 1) {
+            for { let end := add(place, mul(and(rows, 1), stride)) } lt(place, end) {} {
                 let s := or(calldataload(place), GUARD)
                 place := add(place, stride)
                 let x := sub(s, lo)
                 let flags := and(shr(15, x), ONES)
-                atLo := or(flags, and(shr(7, sub(x, ONES)), SECOND_BYTES))
+                atLo := add(add(atLo, flags), and(shr(7, sub(x, ONES)), SECOND_BYTES))
                 let kept := and(x, mul(flags, 0x7FFF))
                 x := sub(s, hi)
                 flags := and(shr(15, x), ONES)
-                atHi := or(flags, and(shr(7, sub(x, ONES)), SECOND_BYTES))
+                atHi := add(add(atHi, flags), and(shr(7, sub(x, ONES)), SECOND_BYTES))
                 kept := sub(kept, and(x, mul(flags, 0x7FFF)))
-                odd := and(kept, LOW_HALVES)
-                even := and(shr(16, kept), LOW_HALVES)
+
+                odd := add(odd, and(kept, LOW_HALVES))
+                even := add(even, and(shr(16, kept), LOW_HALVES))
             }
-            for {} lt(place, end) {} {
+            for { let end := add(place, mul(and(rows, not(1)), stride)) } lt(place, end) {} {
+                // Two scores are below 2¹⁶.
                 let s := or(calldataload(place), GUARD)
                 place := add(place, stride)
                 let x := sub(s, lo)
@@ -370,11 +377,11 @@ library ScoreLanes {
                 atHi := add(add(atHi, flags), and(shr(7, sub(x, ONES)), SECOND_BYTES))
                 kept := sub(kept, and(x, mul(flags, 0x7FFF)))
 
-                // Two are below 2¹⁶.
                 odd := add(odd, and(kept, LOW_HALVES))
                 even := add(even, and(shr(16, kept), LOW_HALVES))
             }
         }
+        return (atLo, atHi, odd, even);
     }
 
     /// @notice Along the whole words of memory from `place` to before `end`, four at a time, which hold c, and of the row that lies

@@ -89,7 +89,7 @@ contract ScoreLanesHarness {
     /// @notice The library's hash and Solidity's own.
     function hashes(bytes32[5] calldata header, bytes calldata data) external pure returns (bytes32, bytes32) {
         bytes32[5] memory copy = header;
-        return (copy.hash(data), keccak256(abi.encodePacked(header, data)));
+        return (copy.hash(data.pointer(), data.length), keccak256(abi.encodePacked(header, data)));
     }
 
     /* INTERNAL */
