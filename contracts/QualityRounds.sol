@@ -418,9 +418,11 @@ contract QualityRounds is IQualityRounds {
         require(reveals.scores.length == length, WrongLength(reveals.scores.length, length));
 
         seats = new uint256[](n);
-        uint256 k;
-        for (uint256 seat; k < n; ++seat) {
-            if (included >> seat & 1 == 1) seats[k++] = seat;
+        unchecked {
+            uint256 k;
+            for (uint256 seat; k < n; ++seat) {
+                if (included >> seat & 1 == 1) seats[k++] = seat;
+            }
         }
     }
 
@@ -498,21 +500,24 @@ contract QualityRounds is IQualityRounds {
         digest = _digestOf(roundId, history.opening);
         digest = _fold(digest, _drawnStep(state.drawnAt, history.seed, history.panel));
         committedAt = new uint256[](state.panelSize);
+        uint256 committed = state.committed;
         uint256 taken;
-        uint256 place = commits.pointer();
-        for (uint256 end = place + length; place < end; place += COMMIT_ENTRY) {
-            uint256 entry = ScoreLanes.load(place) >> 208;
-            uint256 seat = entry >> 40;
-            require(uint256(state.committed) >> seat & 1 == 1, NotCommitted(seat));
-            require(committedAt[seat] == 0, AlreadyCommitted(seat));
-            uint256 time = uint40(entry); // the other 40 bits of the entry
-            committedAt[seat] = time;
-            bytes32 commitment_ = recomputed[seat];
-            if (commitment_ == 0) {
-                require(taken < history.commitments.length, WrongLength(history.commitments.length, taken + 1));
-                commitment_ = history.commitments[taken++];
+        unchecked {
+            uint256 place = commits.pointer();
+            for (uint256 end = place + length; place < end; place += COMMIT_ENTRY) {
+                uint256 entry = ScoreLanes.load(place) >> 208;
+                uint256 seat = entry >> 40;
+                require(committed >> seat & 1 == 1, NotCommitted(seat));
+                require(committedAt[seat] == 0, AlreadyCommitted(seat));
+                uint256 time = uint40(entry); // the other 40 bits of the entry
+                committedAt[seat] = time;
+                bytes32 commitment_ = recomputed[seat];
+                if (commitment_ == 0) {
+                    require(taken < history.commitments.length, WrongLength(history.commitments.length, taken + 1));
+                    commitment_ = history.commitments[taken++];
+                }
+                digest = _fold(digest, _commitStep(seat, time, commitment_));
             }
-            digest = _fold(digest, _commitStep(seat, time, commitment_));
         }
         _requireDigest(roundId, digest);
     }
@@ -533,15 +538,17 @@ contract QualityRounds is IQualityRounds {
         header[1] = bytes32(uint256(uint160(address(this))));
         header[2] = bytes32(roundId);
         bytes32[] calldata salts = reveals.salts;
-        uint256 place = panel.pointer();
-        uint256 scores = reveals.scores.pointer();
         uint256 n = seats.length;
-        for (uint256 k; k < n; ++k) {
-            uint256 seat = seats[k];
-            header[3] = bytes32(uint256(_nodeIn(place, seat)));
-            header[4] = salts[k];
-            result[seat] = header.hash(scores, row);
-            scores += row;
+        unchecked {
+            uint256 place = panel.pointer();
+            uint256 scores = reveals.scores.pointer();
+            for (uint256 k; k < n; ++k) {
+                uint256 seat = seats[k];
+                header[3] = bytes32(uint256(_nodeIn(place, seat)));
+                header[4] = salts[k];
+                result[seat] = header.hash(scores, row);
+                scores += row;
+            }
         }
     }
 
@@ -562,9 +569,11 @@ contract QualityRounds is IQualityRounds {
         uint256 budget = opening.terms.evaluatorBudget;
         refund = budget + opening.terms.inferenceBudget;
         rewards = new uint256[](n + batches.length);
+        uint256 drawnAt = state.drawnAt;
+        uint256 size = state.panelSize;
         for (uint256 k; k < n; ++k) {
-            uint256 elapsed = committedAt[seats[k]] - state.drawnAt;
-            uint256 reward = Rewards.seat(p, budget, state.panelSize, deviations.lane(k), elapsed);
+            uint256 elapsed = committedAt[seats[k]] - drawnAt;
+            uint256 reward = Rewards.seat(p, budget, size, deviations.lane(k), elapsed);
             rewards[k] = reward;
             refund -= reward;
         }

@@ -139,7 +139,7 @@ library Consensus {
             for (uint256 i; i < items; i += 16) {
                 uint256 keep = ScoreLanes.head(items - i);
                 (uint256 odd, uint256 even) = ScoreLanes.sumDown(first, n, stride, keep);
-                uint256 c = _submitted(submission, i, i, keep);
+                uint256 c = _submitted(submission, i, keep);
                 _requireAll(_rounded(even, c.evens(), n) | (_rounded(odd, c.odds(), n) >> 16), keep, i);
                 first += 32;
             }
@@ -160,7 +160,7 @@ library Consensus {
             for (uint256 i; i < items; i += 16) {
                 uint256 keep = ScoreLanes.head(items - i);
                 (uint256 odd, uint256 even) = ScoreLanes.weightedDown(first, weights, stride);
-                uint256 c = _submitted(submission, i, i, keep);
+                uint256 c = _submitted(submission, i, keep);
                 _requireAll(_rounded(even, c.evens(), total) | (_rounded(odd, c.odds(), total) >> 16), keep, i);
                 first += 32;
             }
@@ -181,7 +181,7 @@ library Consensus {
         unchecked {
             for (uint256 i; i < items; i += 16) {
                 uint256 keep = ScoreLanes.head(items - i);
-                uint256 c = _submitted(submission, i, i, keep);
+                uint256 c = _submitted(submission, i, keep);
                 (uint256 from, uint256 over) = ScoreLanes.weightsAt(first, weights, stride, c);
                 uint256 right = from.ge(ScoreLanes.spread(half + 1)) & ScoreLanes.spread(half).ge(over);
                 _requireAll(right, keep, i);
@@ -198,7 +198,7 @@ library Consensus {
         unchecked {
             for (uint256 i; i < items; i += 16) {
                 uint256 keep = ScoreLanes.head(items - i);
-                uint256 c = _submitted(submission, i, i, keep);
+                uint256 c = _submitted(submission, i, keep);
                 (uint256 from, uint256 over) = ScoreLanes.countsAt(first, n, stride, c);
                 _requireAll(from.ge(half + ScoreLanes.ONES) & half.ge(over), keep, i);
                 first += 32;
@@ -206,9 +206,9 @@ library Consensus {
         }
     }
 
-    /// @dev Checks the least and the greatest score kept by counts, and returns the rounded means of what they keep:
-    /// Σ clamp(s, lo, hi) − g·(lo + hi) = (n − g)·lo + Σ (s − lo)⁺ − Σ (s − hi)⁺ − g·hi, and (s − hi)⁺ ≤ (s − lo)⁺.
-    /// Twice a sum is below 2·31·10⁴ + 31 < 2²⁰, as `divide64` assumes.
+    /// @dev Checks the least and the greatest score kept by counts, and returns the rounded means of what they keep. The sum kept is
+    /// Σ clamp(s, lo, hi) − g·(lo + hi), so their mean is lo + (Σ (s − lo)⁺ − Σ (s − hi)⁺ − g·(hi − lo)) / (n − 2g).
+    /// Twice the sum is below 2·31·10⁴ + 31 < 2²⁰, as `divide64` assumes.
     function _trimmed(bytes calldata scores, uint256 items, uint256 n, uint256 g, bytes memory submission)
         private
         pure
@@ -216,34 +216,32 @@ library Consensus {
     {
         consensus = new bytes(2 * items);
         unchecked {
+            uint256 place = scores.pointer();
             uint256 m = ScoreLanes.reciprocal(2 * (n - 2 * g));
             for (uint256 i; i < items; i += 16) {
                 uint256 keep = ScoreLanes.head(items - i);
-                uint256 lo = _submitted(submission, i, i, keep);
-                uint256 hi = _submitted(submission, items + i, i, keep);
-                (uint256 atLo, uint256 atHi, uint256 odd, uint256 even) = ScoreLanes.clampDown(
-                    scores.pointer() + 2 * i, n, 2 * items, lo, hi, _biased(n - g), _biased(g + 1)
-                );
-                uint256 wrong = (atLo ^ REACHED | atHi ^ REACHED) & BIASES & keep;
-                require(wrong == 0, IQualityRounds.WrongConsensus(i));
-                odd += (n - g) * lo.odds() - g * hi.odds();
-                even += (n - g) * lo.evens() - g * hi.evens();
-                uint256 c = _halfUp(odd, n - 2 * g, m) | (_halfUp(even, n - 2 * g, m) << 16);
-                ScoreLanes.write(consensus.pointerInMemory() + 2 * i, c & keep);
+                uint256 lo = ScoreLanes.read(submission.pointerInMemory() + 2 * i) & keep;
+                uint256 hi = ScoreLanes.read(submission.pointerInMemory() + 2 * (items + i)) & keep;
+                require((lo | hi) & ScoreLanes.GUARD == 0, IQualityRounds.WrongConsensus(i));
+                (uint256 atLo, uint256 atHi, uint256 odd, uint256 even) =
+                    ScoreLanes.clampDown(place, n, 2 * items, lo, hi, _biased(n - g), _biased(g + 1));
+                require((atLo ^ REACHED | atHi ^ REACHED) & BIASES & keep == 0, IQualityRounds.WrongConsensus(i));
+                // As the counts are right, lo ≤ hi; past the last item both are zero, and so are the sums.
+                hi -= lo;
+                odd = _halfUp(odd - g * hi.odds(), n - 2 * g, m);
+                even = _halfUp(even - g * hi.evens(), n - 2 * g, m);
+                ScoreLanes.write(consensus.pointerInMemory() + 2 * i, lo + (odd | even << 16));
+                place += 32;
             }
         }
     }
 
     /* LANES */
 
-    /// @dev The sixteen submitted values from `start` on, which must be less than 2¹⁵; zero past the last item. They are for item `i`.
-    function _submitted(bytes memory submission, uint256 start, uint256 i, uint256 keep)
-        private
-        pure
-        returns (uint256 word)
-    {
+    /// @dev The submitted values of sixteen items, which must be less than 2¹⁵; zero past the last item.
+    function _submitted(bytes memory submission, uint256 i, uint256 keep) private pure returns (uint256 word) {
         unchecked {
-            word = ScoreLanes.read(submission.pointerInMemory() + 2 * start) & keep;
+            word = ScoreLanes.read(submission.pointerInMemory() + 2 * i) & keep;
         }
         require(word & ScoreLanes.GUARD == 0, IQualityRounds.WrongConsensus(i));
     }
