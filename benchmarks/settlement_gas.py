@@ -16,7 +16,6 @@ import numpy as np
 
 from benchmarks.gas_rounds import TRIM, Stage, most_items
 from benchmarks.rows import Row
-from oracle.chain.devnet import data_floor
 from oracle.core.consensus import Rule, aggregate
 from oracle.core.units import ONE, TRUST_ONE, pack
 from tests.contracts.harness import Harness
