@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME …] [--json]`: what the documentation quotes, beside the peers."""
+"""`python -m benchmarks [NAME …] [--json] [--plot DIR]`: what the documentation quotes, beside the peers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,6 +19,10 @@ NAMES = ("settlement-gas", "consensus-speed", "sweep-speed", "audit-speed", "pla
 def main(
     names: Annotated[list[str] | None, typer.Argument(help=f"Of {', '.join(NAMES)}.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print rows as JSON.")] = False,
+    plots: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="DIR", help="Only draw the benchmarks' plots, into DIR."),
+    ] = None,
 ) -> None:
     """Run the named benchmarks, by default all; exit with 1 if a goal is missed."""
     chosen = names or list(NAMES)
@@ -26,7 +31,12 @@ def main(
     rows: list[Row] = []
     for name in chosen:
         module = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
-        rows += module.measure()
+        if plots is None:
+            rows += module.measure()
+        elif hasattr(module, "plot"):
+            module.plot(plots)
+    if plots is not None:
+        return
     if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
     else:

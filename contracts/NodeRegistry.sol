@@ -21,6 +21,7 @@ import {
     TrustParameters
 } from "./interfaces/INodeRegistry.sol";
 import {Panel} from "./libraries/Panel.sol";
+import {ScoreLanes} from "./libraries/ScoreLanes.sol";
 import {Trust} from "./libraries/Trust.sol";
 import {MAX_RATE, ONE, TRUST_ONE, WEIGHT_UNIT} from "./libraries/Units.sol";
 
@@ -30,6 +31,7 @@ contract NodeRegistry is INodeRegistry, EIP712 {
     using SafeERC20 for IERC20;
     using SafeCast for uint256;
     using Checkpoints for Checkpoints.Trace208;
+    using ScoreLanes for bytes;
 
     bytes32 private constant RECEIPT_TYPEHASH = keccak256(
         "Receipt(uint32 nodeId,address requester,bytes32 workloadHash,uint16 items,uint16 cost,bytes32 outputsHash)"
@@ -229,33 +231,17 @@ contract NodeRegistry is INodeRegistry, EIP712 {
     }
 
     /// @inheritdoc INodeRegistry
-    function concludeRound(uint256 roundId, bytes32 domain, uint256 items, Outcome[] calldata outcomes) external {
+    function concludeRound(uint256 roundId, bytes32 domain, uint256 items, Outcome calldata outcome) external {
         require(msg.sender == ROUNDS, NotRounds(msg.sender));
 
-        uint256 present;
-        uint256[] memory disagreements = new uint256[](outcomes.length);
-        for (uint256 i; i < outcomes.length; ++i) {
-            Outcome calldata outcome = outcomes[i];
-            if (outcome.conduct == Conduct.PRESENT) disagreements[present++] = outcome.disagreement;
-            else _slash(roundId, outcome.nodeId, outcome.conduct);
+        uint256 absent = outcome.notCommitted | outcome.notRevealed;
+        for (uint256 seat; absent >> seat != 0; ++seat) {
+            if (outcome.notCommitted >> seat & 1 == 1) _slash(roundId, _nodeIn(outcome.panel, seat), Conduct.NOT_COMMITTED);
+            if (outcome.notRevealed >> seat & 1 == 1) _slash(roundId, _nodeIn(outcome.panel, seat), Conduct.NOT_REVEALED);
         }
-        if (present == 0) return;
-        if (present < disagreements.length) disagreements = _head(disagreements, present);
+        if (outcome.present == 0) return;
 
-        TrustParameters memory p = _trustParameters();
-        uint256 tau = Trust.tolerance(p, disagreements);
-        bytes memory trusts;
-        for (uint256 i; i < outcomes.length; ++i) {
-            Outcome calldata outcome = outcomes[i];
-            if (outcome.conduct != Conduct.PRESENT) continue;
-            uint32 nodeId = outcome.nodeId;
-            // At most `cap`, a uint32.
-            uint32 trust = uint32(Trust.updated(p, trustOf(nodeId, domain), outcome.disagreement, tau, items));
-            _setTrust(nodeId, domain, trust);
-            trusts = bytes.concat(trusts, bytes4(nodeId), bytes4(trust));
-        }
-
-        emit TrustUpdated(roundId, domain, trusts);
+        emit TrustUpdated(roundId, domain, _moveTrusts(domain, items, outcome));
     }
 
     /* VIEWS */
@@ -293,9 +279,7 @@ contract NodeRegistry is INodeRegistry, EIP712 {
 
     /// @inheritdoc INodeRegistry
     function trustOf(uint32 nodeId, bytes32 domain) public view returns (uint32) {
-        // One lane of 32 bits is what the cast keeps.
-        uint32 trust = uint32(_trusts[domain][nodeId / 8] >> (nodeId % 8 * 32));
-        return trust == 0 ? uint32(TRUST_ONE) : trust;
+        return _trustIn(_trusts[domain][nodeId / 8], nodeId % 8 * 32);
     }
 
     /// @inheritdoc INodeRegistry
@@ -358,10 +342,47 @@ contract NodeRegistry is INodeRegistry, EIP712 {
         emit Slashed(roundId, nodeId, conduct, amount);
     }
 
-    function _setTrust(uint32 nodeId, bytes32 domain, uint32 trust) private {
-        uint256 shift = nodeId % 8 * 32;
-        uint256 word = _trusts[domain][nodeId / 8];
-        _trusts[domain][nodeId / 8] = word & ~(uint256(type(uint32).max) << shift) | uint256(trust) << shift;
+    /// @dev Returns what `TrustUpdated` logs.
+    function _moveTrusts(bytes32 domain, uint256 items, Outcome calldata outcome)
+        private
+        returns (bytes memory trusts)
+    {
+        TrustParameters memory p = _trustParameters();
+        bytes memory disagreements = outcome.disagreements;
+        uint256 n = disagreements.length / 2;
+        uint256 tau = Trust.tolerance(p, disagreements);
+        mapping(uint256 bucket => uint256) storage buckets = _trusts[domain];
+        trusts = new bytes(8 * n);
+        uint256 present = outcome.present;
+        bytes calldata panel = outcome.panel;
+        uint256 packed;
+        uint256 seat;
+        for (uint256 k; k < n; ++seat) {
+            if (present >> seat & 1 == 0) continue;
+            uint256 nodeId = _nodeIn(panel, seat);
+            uint256 bucket = buckets[nodeId / 8];
+            uint256 shift = nodeId % 8 * 32;
+            uint256 trust = Trust.updated(p, _trustIn(bucket, shift), disagreements.lane(k), tau, items);
+            buckets[nodeId / 8] = bucket & ~(uint256(type(uint32).max) << shift) | trust << shift;
+            packed = packed << 64 | nodeId << 32 | trust;
+            ++k;
+            if (k % 4 == 0) ScoreLanes.write(trusts.pointerInMemory() + 8 * k - 32, packed);
+        }
+        if (n % 4 != 0) ScoreLanes.write(trusts.pointerInMemory() + n / 4 * 32, packed << (256 - n % 4 * 64));
+    }
+
+    /// @dev The lane of 32 bits that `shift` leads to; zero stands for TRUST_ONE.
+    function _trustIn(uint256 bucket, uint256 shift) private pure returns (uint32) {
+        // One lane is what the cast keeps.
+        uint32 trust = uint32(bucket >> shift);
+        return trust == 0 ? uint32(TRUST_ONE) : trust;
+    }
+
+    /// @dev The first 32 bits of a seat's entry of 28 bytes.
+    function _nodeIn(bytes calldata panel, uint256 seat) private pure returns (uint32) {
+        unchecked {
+            return uint32(ScoreLanes.load(panel.pointer() + 28 * seat) >> 224);
+        }
     }
 
     /// @dev Takes `amount` from the caller and refuses tokens that deliver less.
@@ -404,12 +425,5 @@ contract NodeRegistry is INodeRegistry, EIP712 {
             if (accounts[i] == account) return true;
         }
         return false;
-    }
-
-    function _head(uint256[] memory values, uint256 count) private pure returns (uint256[] memory head) {
-        head = new uint256[](count);
-        for (uint256 i; i < count; ++i) {
-            head[i] = values[i];
-        }
     }
 }

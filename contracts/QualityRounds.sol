@@ -3,10 +3,11 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
-import {Batch, Conduct, INodeRegistry, Outcome, Role, Seat} from "./interfaces/INodeRegistry.sol";
+import {Batch, INodeRegistry, Outcome, Role, Seat} from "./interfaces/INodeRegistry.sol";
 import {
     CommitProof,
     History,
@@ -28,6 +29,7 @@ import {MAX_BATCHES, MAX_ITEMS, MAX_ROUND_BYTES, MAX_SEATS, MIN_SEATS, ONE, WEIG
 contract QualityRounds is IQualityRounds {
     using SafeERC20 for IERC20;
     using SafeCast for uint256;
+    using ScoreLanes for bytes;
     using ScoreLanes for bytes32[5];
 
     /// @dev One word of a running round; deleted when it ends.
@@ -105,14 +107,8 @@ contract QualityRounds is IQualityRounds {
 
         roundId = ++roundCount;
         uint64 drawBlock = (block.number + DRAW_DELAY).toUint64();
-        digestOf[roundId] = keccak256(
-            abi.encode(
-                block.chainid,
-                address(this),
-                roundId,
-                Opening(msg.sender, drawBlock, terms, batches, keccak256(bytes(uri)))
-            )
-        );
+        digestOf[roundId] =
+            _openingDigest(roundId, msg.sender, drawBlock, terms, batches, keccak256(bytes(uri)));
         // At most MAX_ITEMS items.
         _states[roundId] = State(drawBlock, 0, uint16(items), terms.panelSize, 0, 0);
 
@@ -235,17 +231,12 @@ contract QualityRounds is IQualityRounds {
         (bytes memory agreed, bytes memory pivot) = Consensus.verified(
             terms.rule, terms.trim, reveals.scores, state.items, _weights(history.panel, seats), consensus
         );
-        (uint256[] memory deviations, uint256[] memory disagreements) =
+        (bytes memory deviations, bytes memory disagreements) =
             Consensus.deviations(reveals.scores, state.items, seats.length, pivot);
-        Outcome[] memory outcomes = _outcomes(state, history.panel, reveals.seats, disagreements);
-        uint256[] memory rewards = _rewards(state, history.opening, seats, committedAt, deviations, agreed);
-        uint256 refund = _deposit(terms) - terms.settlementFee;
-        for (uint256 i; i < rewards.length; ++i) {
-            refund -= rewards[i];
-        }
+        (uint256[] memory rewards, uint256 refund) =
+            _rewards(state, history.opening, seats, committedAt, deviations, agreed);
 
         _close(roundId, state.panelSize);
-        bytes memory packed = _pack(deviations);
         digestOf[roundId] = _fold(
             digest,
             keccak256(
@@ -255,9 +246,9 @@ contract QualityRounds is IQualityRounds {
                     block.timestamp,
                     reveals.seats,
                     state.revealed,
-                    keccak256(reveals.scores),
+                    reveals.scores.hash(),
                     keccak256(agreed),
-                    keccak256(packed),
+                    keccak256(deviations),
                     keccak256(abi.encodePacked(rewards)),
                     refund
                 )
@@ -274,12 +265,12 @@ contract QualityRounds is IQualityRounds {
             reveals.salts,
             reveals.scores,
             agreed,
-            packed,
+            deviations,
             refund
         );
         _credit(roundId, history, seats, rewards);
 
-        REGISTRY.concludeRound(roundId, terms.domain, state.items, outcomes);
+        _conclude(roundId, state, history, reveals.seats, reveals.seats, disagreements);
     }
 
     /// @inheritdoc IQualityRounds
@@ -297,6 +288,7 @@ contract QualityRounds is IQualityRounds {
         _requirePhase(roundId, Phase.DRAWN);
         State memory state = _states[roundId];
         _requireCommitsClosed(state);
+        _checkPanel(state, history.panel);
         (bytes32 digest,) = _replay(roundId, state, history, new bytes32[](state.panelSize));
         Terms calldata terms = history.opening.terms;
         // A round with enough commits waits for its settlement; one with enough reveals on chain can always be settled.
@@ -312,8 +304,7 @@ contract QualityRounds is IQualityRounds {
 
         _cancel(roundId, digest, history.opening, state.revealed, state.panelSize);
 
-        Outcome[] memory outcomes = _absent(state, history.panel, excused);
-        REGISTRY.concludeRound(roundId, terms.domain, state.items, outcomes);
+        _conclude(roundId, state, history, 0, excused, "");
     }
 
     /// @inheritdoc IQualityRounds
@@ -362,7 +353,7 @@ contract QualityRounds is IQualityRounds {
             bytes32(uint256(nodeId)),
             salt
         ];
-        return header.hash(scores);
+        return header.hash(scores.pointer(), scores.length);
     }
 
     /// @inheritdoc IQualityRounds
@@ -417,8 +408,10 @@ contract QualityRounds is IQualityRounds {
             require(terms.oracle == address(0) || terms.oracle == msg.sender, OracleOnly(terms.oracle, deadline));
             due = state.committed;
         }
-        require(included & ~uint256(state.committed) == 0, NotCommitted(_lowest(included & ~uint256(state.committed))));
-        require(due & ~included == 0, SeatMissing(_lowest(due & ~included)));
+        uint256 surplus = included & ~uint256(state.committed);
+        if (surplus != 0) revert NotCommitted(_lowest(surplus));
+        uint256 missing = due & ~included;
+        if (missing != 0) revert SeatMissing(_lowest(missing));
         uint256 n = _count(included);
         require(n >= terms.quorum, QuorumMissing(n, terms.quorum));
         require(reveals.salts.length == n, WrongLength(reveals.salts.length, n));
@@ -426,15 +419,26 @@ contract QualityRounds is IQualityRounds {
         require(reveals.scores.length == length, WrongLength(reveals.scores.length, length));
 
         seats = new uint256[](n);
-        for (uint256 k; k < n; ++k) {
-            seats[k] = _lowest(included);
-            included &= included - 1;
+        unchecked {
+            uint256 k;
+            for (uint256 seat; k < n; ++seat) {
+                if (included >> seat & 1 == 1) seats[k++] = seat;
+            }
         }
     }
 
+    function _checkPanel(State memory state, bytes calldata panel) private pure {
+        uint256 length = PANEL_ENTRY * state.panelSize;
+        require(panel.length == length, WrongLength(panel.length, length));
+    }
+
     function _checkOpening(uint256 roundId, Opening calldata opening) private view returns (bytes32 digest) {
-        digest = _openingDigest(roundId, opening);
+        digest = _digestOf(roundId, opening);
         _requireDigest(roundId, digest);
+    }
+
+    function _digestOf(uint256 roundId, Opening calldata o) private view returns (bytes32) {
+        return _openingDigest(roundId, o.requester, o.drawBlock, o.terms, o.batches, o.uriHash);
     }
 
     function _requireDigest(uint256 roundId, bytes32 digest) private view {
@@ -456,12 +460,22 @@ contract QualityRounds is IQualityRounds {
 
     /* DIGEST */
 
-    function _openingDigest(uint256 roundId, Opening memory opening) private view returns (bytes32) {
-        return keccak256(abi.encode(block.chainid, address(this), roundId, opening));
+    /// @dev keccak256(abi.encode(chainId, contract, roundId, opening)), put together such that the opening need not be in memory: 128 is
+    /// where the encoding of a dynamic tuple begins after four words.
+    function _openingDigest(
+        uint256 roundId,
+        address requester,
+        uint64 drawBlock,
+        Terms calldata terms,
+        Batch[] calldata batches,
+        bytes32 uriHash
+    ) private view returns (bytes32) {
+        bytes memory head = abi.encode(block.chainid, address(this), roundId, uint256(128));
+        return keccak256(bytes.concat(head, abi.encode(requester, drawBlock, terms, batches, uriHash)));
     }
 
     function _fold(bytes32 digest, bytes32 step) private pure returns (bytes32) {
-        return keccak256(abi.encode(digest, step));
+        return Hashes.efficientKeccak256(digest, step);
     }
 
     function _drawnStep(uint256 drawnAt, bytes32 seed, bytes memory panel) private pure returns (bytes32) {
@@ -484,21 +498,27 @@ contract QualityRounds is IQualityRounds {
         uint256 length = COMMIT_ENTRY * _count(state.committed);
         require(commits.length == length, WrongLength(commits.length, length));
 
-        digest = _openingDigest(roundId, history.opening);
+        digest = _digestOf(roundId, history.opening);
         digest = _fold(digest, _drawnStep(state.drawnAt, history.seed, history.panel));
         committedAt = new uint256[](state.panelSize);
+        uint256 committed = state.committed;
         uint256 taken;
-        for (uint256 i; i < length; i += COMMIT_ENTRY) {
-            uint256 seat = uint8(commits[i]);
-            require(uint256(state.committed) >> seat & 1 == 1, NotCommitted(seat));
-            require(committedAt[seat] == 0, AlreadyCommitted(seat));
-            committedAt[seat] = uint40(bytes5(commits[i + 1:i + COMMIT_ENTRY]));
-            bytes32 commitment_ = recomputed[seat];
-            if (commitment_ == 0) {
-                require(taken < history.commitments.length, WrongLength(history.commitments.length, taken + 1));
-                commitment_ = history.commitments[taken++];
+        unchecked {
+            uint256 place = commits.pointer();
+            for (uint256 end = place + length; place < end; place += COMMIT_ENTRY) {
+                uint256 entry = ScoreLanes.load(place) >> 208;
+                uint256 seat = entry >> 40;
+                require(committed >> seat & 1 == 1, NotCommitted(seat));
+                require(committedAt[seat] == 0, AlreadyCommitted(seat));
+                uint256 time = uint40(entry); // the other 40 bits of the entry
+                committedAt[seat] = time;
+                bytes32 commitment_ = recomputed[seat];
+                if (commitment_ == 0) {
+                    require(taken < history.commitments.length, WrongLength(history.commitments.length, taken + 1));
+                    commitment_ = history.commitments[taken++];
+                }
+                digest = _fold(digest, _commitStep(seat, time, commitment_));
             }
-            digest = _fold(digest, _commitStep(seat, committedAt[seat], commitment_));
         }
         _requireDigest(roundId, digest);
     }
@@ -511,48 +531,62 @@ contract QualityRounds is IQualityRounds {
         uint256[] memory seats,
         Reveals calldata reveals
     ) private view returns (bytes32[] memory result) {
-        uint256 length = PANEL_ENTRY * state.panelSize;
-        require(panel.length == length, WrongLength(panel.length, length));
+        _checkPanel(state, panel);
         result = new bytes32[](state.panelSize);
         uint256 row = 2 * uint256(state.items);
-        for (uint256 k; k < seats.length; ++k) {
-            uint32 nodeId = _nodeIn(panel, seats[k]);
-            result[seats[k]] =
-                commitment(roundId, nodeId, reveals.salts[k], reveals.scores[k * row:(k + 1) * row]);
+        bytes32[5] memory header;
+        header[0] = bytes32(block.chainid);
+        header[1] = bytes32(uint256(uint160(address(this))));
+        header[2] = bytes32(roundId);
+        bytes32[] calldata salts = reveals.salts;
+        uint256 n = seats.length;
+        unchecked {
+            uint256 place = panel.pointer();
+            uint256 scores = reveals.scores.pointer();
+            for (uint256 k; k < n; ++k) {
+                uint256 seat = seats[k];
+                header[3] = bytes32(uint256(_nodeIn(place, seat)));
+                header[4] = salts[k];
+                result[seat] = header.hash(scores, row);
+                scores += row;
+            }
         }
     }
 
     /* ENDING */
 
-    /// @dev Of the seats, then of the batches.
+    /// @dev Of the seats, then of the batches; and what they and the fee leave to the requester.
     function _rewards(
         State memory state,
         Opening calldata opening,
         uint256[] memory seats,
         uint256[] memory committedAt,
-        uint256[] memory deviations,
+        bytes memory deviations,
         bytes memory consensus
-    ) private view returns (uint256[] memory rewards) {
+    ) private view returns (uint256[] memory rewards, uint256 refund) {
         RoundsParameters memory p = parameters();
         Batch[] calldata batches = opening.batches;
         uint256 n = seats.length;
+        uint256 budget = opening.terms.evaluatorBudget;
+        refund = budget + opening.terms.inferenceBudget;
         rewards = new uint256[](n + batches.length);
+        uint256 drawnAt = state.drawnAt;
+        uint256 size = state.panelSize;
         for (uint256 k; k < n; ++k) {
-            rewards[k] = Rewards.seat(
-                p,
-                opening.terms.evaluatorBudget,
-                state.panelSize,
-                deviations[k],
-                committedAt[seats[k]] - state.drawnAt
-            );
+            uint256 elapsed = committedAt[seats[k]] - drawnAt;
+            uint256 reward = Rewards.seat(p, budget, size, deviations.lane(k), elapsed);
+            rewards[k] = reward;
+            refund -= reward;
         }
+        budget = opening.terms.inferenceBudget;
         uint256 start;
         for (uint256 i; i < batches.length; ++i) {
+            uint256 cost = batches[i].cost;
             uint256 stop = start + batches[i].items;
-            (uint256 count, uint256 sum) =
-                Consensus.above(consensus, start, stop, Rewards.threshold(p, batches[i].cost));
-            rewards[n + i] =
-                Rewards.batch(p, opening.terms.inferenceBudget, state.items, batches[i].cost, count, sum);
+            (uint256 count, uint256 sum) = Consensus.above(consensus, start, stop, Rewards.threshold(p, cost));
+            uint256 reward = Rewards.batch(p, budget, state.items, cost, count, sum);
+            rewards[n + i] = reward;
+            refund -= reward;
             start = stop;
         }
     }
@@ -560,28 +594,43 @@ contract QualityRounds is IQualityRounds {
     function _credit(uint256 roundId, History calldata history, uint256[] memory seats, uint256[] memory rewards)
         private
     {
-        for (uint256 i; i < rewards.length; ++i) {
-            uint256 amount = rewards[i];
-            if (amount == 0) continue;
-            if (i < seats.length) {
-                _creditNode(
-                    roundId,
-                    _nodeIn(history.panel, seats[i]),
-                    Role.EVALUATOR,
-                    _ownerIn(history.panel, seats[i]),
-                    amount
-                );
-            } else {
-                Batch calldata batch = history.opening.batches[i - seats.length];
-                _creditNode(roundId, batch.nodeId, Role.INFERENCE, batch.owner, amount);
-            }
+        uint256 n = seats.length;
+        uint256 panel = history.panel.pointer();
+        for (uint256 k; k < n; ++k) {
+            uint256 entry = _entryIn(panel, seats[k]);
+            // The parts of the entry, see `PanelDrawn`.
+            _creditNode(roundId, entry >> 224, Role.EVALUATOR, address(uint160(entry >> 64)), rewards[k]);
+        }
+        Batch[] calldata batches = history.opening.batches;
+        for (uint256 i; i < batches.length; ++i) {
+            _creditNode(roundId, batches[i].nodeId, Role.INFERENCE, batches[i].owner, rewards[n + i]);
         }
     }
 
-    function _creditNode(uint256 roundId, uint32 nodeId, Role role, address owner, uint256 amount) private {
+    /// @dev Assumes that `nodeId` is one.
+    function _creditNode(uint256 roundId, uint256 nodeId, Role role, address owner, uint256 amount) private {
+        if (amount == 0) return;
         creditOf[owner] += amount;
 
-        emit RewardCredited(roundId, nodeId, role, owner, amount);
+        emit RewardCredited(roundId, uint32(nodeId), role, owner, amount);
+    }
+
+    /// @dev Tells the registry of the seats that were `present`, with their disagreements, and of those that are not `excused`.
+    function _conclude(
+        uint256 roundId,
+        State memory state,
+        History calldata history,
+        uint256 present,
+        uint256 excused,
+        bytes memory disagreements
+    ) private {
+        uint256 absent = ((1 << state.panelSize) - 1) & ~excused;
+        REGISTRY.concludeRound(
+            roundId,
+            history.opening.terms.domain,
+            state.items,
+            Outcome(history.panel, disagreements, present, absent & ~uint256(state.committed), absent & state.committed)
+        );
     }
 
     function _cancel(
@@ -609,41 +658,6 @@ contract QualityRounds is IQualityRounds {
         }
     }
 
-    /// @dev All seats: those in `included` were present with the given disagreements.
-    function _outcomes(State memory state, bytes calldata panel, uint256 included, uint256[] memory disagreements)
-        private
-        pure
-        returns (Outcome[] memory outcomes)
-    {
-        outcomes = new Outcome[](state.panelSize);
-        uint256 k;
-        for (uint256 seat; seat < outcomes.length; ++seat) {
-            bool present = included >> seat & 1 == 1;
-            // A disagreement is at most ONE.
-            uint16 disagreement = present ? uint16(disagreements[k++]) : 0;
-            Conduct conduct = present ? Conduct.PRESENT : _absence(state, seat);
-            outcomes[seat] = Outcome(_nodeIn(panel, seat), conduct, disagreement);
-        }
-    }
-
-    /// @dev The seats that are not in `excused`.
-    function _absent(State memory state, bytes calldata panel, uint256 excused)
-        private
-        pure
-        returns (Outcome[] memory outcomes)
-    {
-        outcomes = new Outcome[](state.panelSize - _count(excused));
-        uint256 k;
-        for (uint256 seat; seat < state.panelSize; ++seat) {
-            if (excused >> seat & 1 == 1) continue;
-            outcomes[k++] = Outcome(_nodeIn(panel, seat), _absence(state, seat), 0);
-        }
-    }
-
-    function _absence(State memory state, uint256 seat) private pure returns (Conduct) {
-        return uint256(state.committed) >> seat & 1 == 1 ? Conduct.NOT_REVEALED : Conduct.NOT_COMMITTED;
-    }
-
     /* INTERNAL */
 
     function _deposit(Terms calldata terms) private pure returns (uint256) {
@@ -658,28 +672,25 @@ contract QualityRounds is IQualityRounds {
         return _commitsCloseAt(state) + REVEAL_WINDOW;
     }
 
-    function _nodeIn(bytes calldata panel, uint256 seat) private pure returns (uint32) {
-        uint256 entry = seat * PANEL_ENTRY;
-        return uint32(bytes4(panel[entry:entry + 4]));
-    }
-
-    function _ownerIn(bytes calldata panel, uint256 seat) private pure returns (address) {
-        uint256 entry = seat * PANEL_ENTRY;
-        return address(bytes20(panel[entry + 4:entry + 24]));
-    }
-
-    function _weights(bytes calldata panel, uint256[] memory seats) private pure returns (uint256[] memory weights) {
-        weights = new uint256[](seats.length);
-        for (uint256 k; k < seats.length; ++k) {
-            uint256 entry = seats[k] * PANEL_ENTRY;
-            weights[k] = uint32(bytes4(panel[entry + 24:entry + 28])) / WEIGHT_UNIT;
+    /// @dev A seat's entry, see `PanelDrawn`, in the upper bits, where a panel begins at this place in calldata and has the seat.
+    function _entryIn(uint256 panel, uint256 seat) private pure returns (uint256) {
+        unchecked {
+            return ScoreLanes.load(panel + seat * PANEL_ENTRY);
         }
     }
 
-    /// @dev One big-endian uint16 each. Assumes that they fit.
-    function _pack(uint256[] memory values) private pure returns (bytes memory packed) {
-        for (uint256 i; i < values.length; ++i) {
-            packed = bytes.concat(packed, bytes2(uint16(values[i])));
+    function _nodeIn(uint256 panel, uint256 seat) private pure returns (uint32) {
+        // The first 32 bits of the entry.
+        return uint32(_entryIn(panel, seat) >> 224);
+    }
+
+    function _weights(bytes calldata panel, uint256[] memory seats) private pure returns (uint256[] memory weights) {
+        uint256 n = seats.length;
+        uint256 place = panel.pointer();
+        weights = new uint256[](n);
+        for (uint256 k; k < n; ++k) {
+            // The last 32 of the entry's 224 bits.
+            weights[k] = uint32(_entryIn(place, seats[k]) >> 32) / WEIGHT_UNIT;
         }
     }
 

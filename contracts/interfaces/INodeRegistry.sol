@@ -41,11 +41,13 @@ struct Seat {
     uint32 trust; // in the round's domain, at the draw
 }
 
-/// @notice What the rounds contract reports of one seat of a finished round.
+/// @notice What the rounds contract reports of the seats of a finished round. Bitmaps: bit i is seat i.
 struct Outcome {
-    uint32 nodeId;
-    Conduct conduct;
-    uint16 disagreement; // in ONE; counts only for a seat that was present
+    bytes panel; //          as in `IQualityRounds.PanelDrawn`
+    bytes disagreements; //  one big-endian uint16 for each present seat, ascending, in ONE
+    uint256 present; //      seats whose trust moves
+    uint256 notCommitted; // seats to be slashed, and why
+    uint256 notRevealed;
 }
 
 /// @notice How disagreement with the panel moves trust. See `Trust` for the rule.
@@ -182,9 +184,9 @@ interface INodeRegistry {
         address[] calldata excluded
     ) external view returns (Seat[] memory panel);
 
-    /// @notice Reports the seats of a finished round: moves the trust of those present, slashes the others.
+    /// @notice Reports the seats of a finished round: moves the trust of those present, slashes those that are to be.
     /// @dev Only the rounds contract. Slashing takes at most what is left, never reverts, and reaches leaving stakes.
-    function concludeRound(uint256 roundId, bytes32 domain, uint256 items, Outcome[] calldata outcomes) external;
+    function concludeRound(uint256 roundId, bytes32 domain, uint256 items, Outcome calldata outcome) external;
 
     /* VIEWS */
 

@@ -11,8 +11,11 @@ import {Trust} from "./Trust.sol";
 /// @notice Checks what the oracle says of the scores, without sorting: linear in the seats, sixteen items at a time.
 ///
 /// `scores` holds one row of `items` packed scores a seat. Each check works through the items word by word and adds
-/// up the seats lane by lane. Lanes past the last item are masked to zero in scores and submission alike. What a score
-/// above ONE does to its neighbours does not matter: `deviations` rejects it.
+/// up the seats lane by lane. Lanes past the last item are masked to zero in the submission, and in the scores wherever sums
+/// could carry out of them. What a score above ONE does to its neighbours does not matter: `deviations` rejects it.
+///
+/// Counting. x = (s | GUARD) − c has its top bit where s ≥ c, and x − 1 where s > c: as c < 2¹⁵, x is at least 1 in every lane,
+/// so neither subtraction borrows from the next lane, whatever s.
 library Consensus {
     using ScoreLanes for uint256;
     using ScoreLanes for bytes;
@@ -20,7 +23,9 @@ library Consensus {
 
     /// @dev Guard bits and ones of eight 32-bit lanes.
     uint256 private constant GUARD32 = 0x8000000080000000800000008000000080000000800000008000000080000000;
-    uint256 private constant LOW_BYTES = 0x00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF;
+    /// @dev The top bit of each byte, and of each lane's lower byte.
+    uint256 private constant BIASES = 0x8080808080808080808080808080808080808080808080808080808080808080;
+    uint256 private constant REACHED = 0x0080008000800080008000800080008000800080008000800080008000800080;
     /// @dev The lower half of each 64-bit lane.
     uint256 private constant EACH32 = 0x00000000FFFFFFFF00000000FFFFFFFF00000000FFFFFFFF00000000FFFFFFFF;
     uint256 private constant ONES32 = 0x0000000100000001000000010000000100000001000000010000000100000001;
@@ -56,10 +61,7 @@ library Consensus {
         if (bounded) {
             pivot = _trimmed(scores, items, n, g, pivot);
         } else if (rule == Rule.MEAN) {
-            for (uint256 k; k < n; ++k) {
-                weights[k] = 1;
-            }
-            _requireEqual(pivot, _weightedMean(scores, items, weights), items);
+            _checkMean(scores, items, n, pivot);
         } else if (rule == Rule.MEDIAN || rule == Rule.TRIMMED_MEAN) {
             _checkMiddle(scores, items, n, pivot);
         } else {
@@ -80,61 +82,39 @@ library Consensus {
         require(flags == 0, IQualityRounds.ScoreAboveOne());
     }
 
-    /// @notice Each seat's d = ⌊Σ|s − p| / T⌋ and its disagreement, for which see `Trust`. Reverts if a score exceeds ONE.
+    /// @notice Each seat's deviation d = ⌊Σ|s − p| / T⌋ and its disagreement, for which see `Trust`, packed. Reverts if a score
+    /// exceeds ONE.
     function deviations(bytes calldata scores, uint256 items, uint256 n, bytes memory pivot)
         internal
         pure
-        returns (uint256[] memory result, uint256[] memory disagreements)
+        returns (bytes memory result, bytes memory disagreements)
     {
-        uint256 row = scores.pointer();
+        result = new bytes(2 * n);
+        disagreements = new bytes(2 * n);
         // Read from its middle on, this goes half a round further on and then round again from the start.
         bytes memory twice = bytes.concat(pivot, pivot);
-        uint256 first = twice.pointerInMemory();
-        result = _deviations(row, items, n, first);
-        disagreements = _deviations(row, items, n, first + items / 2 * 2);
-        for (uint256 k; k < n; ++k) {
-            disagreements[k] = Trust.disagreement(result[k], disagreements[k]);
-        }
-    }
-
-    /// @dev From the values that begin at `first` in memory. The first of the `n` rows begins at `row` in calldata.
-    function _deviations(uint256 row, uint256 items, uint256 n, uint256 first)
-        private
-        pure
-        returns (uint256[] memory result)
-    {
-        result = new uint256[](n);
         uint256 flags;
         unchecked {
-            // Four words at a time before lanes are widened: 4 · ONE < 2¹⁶. The 32-bit lanes of a row add up to at most 4096 · ONE.
-            uint256 blocks = first + items / 64 * 128;
-            uint256 end = first + 2 * items;
+            uint256 first = twice.pointerInMemory();
+            uint256 row = scores.pointer();
+            // Up to sixteen values, the latest in the lowest lane.
+            uint256 ds;
+            uint256 fs;
             for (uint256 k; k < n; ++k) {
-                uint256 sum;
-                uint256 p = row;
-                uint256 q = first;
-                while (q < blocks) {
-                    uint256 distances;
-                    for (uint256 stop = q + 128; q < stop; q += 32) {
-                        uint256 word = ScoreLanes.load(p);
-                        flags |= word.aboveOne();
-                        distances += word.distance(ScoreLanes.read(q));
-                        p += 32;
-                    }
-                    sum += distances.pairs();
+                (uint256 d, uint256 wrong) = _distance(first, row, items);
+                (uint256 b,) = _distance(first + items / 2 * 2, row, items);
+                flags |= wrong;
+                ds = ds << 16 | d / items;
+                fs = fs << 16 | Trust.disagreement(d / items, b / items);
+                if (k % 16 == 15 || k + 1 == n) {
+                    uint256 unused = (15 - k % 16) * 16;
+                    ScoreLanes.write(result.pointerInMemory() + k / 16 * 32, ds << unused);
+                    ScoreLanes.write(disagreements.pointerInMemory() + k / 16 * 32, fs << unused);
                 }
-                for (; q < end; q += 32) {
-                    uint256 keep = ScoreLanes.head((end - q) / 2);
-                    uint256 word = ScoreLanes.load(p) & keep;
-                    flags |= word.aboveOne();
-                    sum += word.distance(ScoreLanes.read(q) & keep).pairs();
-                    p += 32;
-                }
-                result[k] = sum.total32() / items;
                 row += 2 * items;
             }
         }
-        require(flags == 0, IQualityRounds.ScoreAboveOne());
+        require(flags & ScoreLanes.GUARD == 0, IQualityRounds.ScoreAboveOne());
     }
 
     /// @notice How many items of `start`..`stop` have a consensus above `threshold`, and the sum of those.
@@ -160,8 +140,23 @@ library Consensus {
 
     /* RULES */
 
+    /// @dev 0 ≤ 2·Σs + n − 2n·c < 2n, in two times eight 32-bit lanes: 2·31·2¹⁵ < 2³¹.
+    function _checkMean(bytes calldata scores, uint256 items, uint256 n, bytes memory submission) private pure {
+        uint256 stride = 2 * items;
+        uint256 first = scores.pointer();
+        unchecked {
+            for (uint256 i; i < items; i += 16) {
+                uint256 keep = ScoreLanes.head(items - i);
+                (uint256 odd, uint256 even) = ScoreLanes.sumDown(first, n, stride, keep);
+                uint256 c = _submitted(submission, i, keep);
+                _requireAll(_rounded(even, c.evens(), n) | (_rounded(odd, c.odds(), n) >> 16), keep, i);
+                first += 32;
+            }
+        }
+    }
+
     /// @dev round(Σωs / Σω), sums in two times eight 32-bit lanes. Twice a sum and Σω are below 2·31 000·10⁴ + 31 000 < 2³⁰,
-    /// 2·Σω is below 2¹⁶ and the quotient at most 10⁴, as `divide64` assumes.
+    /// 2·Σω is below 2¹⁶ and the quotient at most 10⁴, as `divide64` assumes. Whatever lies past the last item stays in its lane.
     function _weightedMean(bytes calldata scores, uint256 items, uint256[] memory weights)
         private
         pure
@@ -169,89 +164,61 @@ library Consensus {
     {
         consensus = new bytes(2 * items);
         uint256 total = _sum(weights);
+        uint256 m = ScoreLanes.reciprocal(2 * total);
         uint256 stride = 2 * items;
         uint256 first = scores.pointer();
-        uint256 firstWeight = weights.pointerInMemory();
         unchecked {
             for (uint256 i; i < items; i += 16) {
-                uint256 keep = ScoreLanes.head(items - i);
-                uint256 odd;
-                uint256 even;
-                uint256 weight = firstWeight;
-                uint256 end = first + weights.length * stride;
-                for (uint256 p = first; p < end; p += stride) {
-                    uint256 word = ScoreLanes.load(p) & keep;
-                    odd += word.odds() * ScoreLanes.read(weight);
-                    even += word.evens() * ScoreLanes.read(weight);
-                    weight += 32;
-                }
-                ScoreLanes.write(
-                    consensus.pointerInMemory() + 2 * i, _halfUp(odd, total) | (_halfUp(even, total) << 16)
-                );
+                (uint256 odd, uint256 even) = ScoreLanes.weightedDown(first, weights, stride);
+                uint256 c = _halfUp(odd, total, m) | (_halfUp(even, total, m) << 16);
+                ScoreLanes.write(consensus.pointerInMemory() + 2 * i, c & ScoreLanes.head(items - i));
                 first += 32;
             }
         }
     }
 
-    /// @dev Σ_{s≥c} ω > Σω / 2 and Σ_{s≤c} ω ≥ Σω / 2, in lanes of 16 bits: Σω < 2¹⁵. The first is 2·Σ_{s<c} ω < Σω. Between
-    /// them, the scores equal to c have weight: c is a score of the panel.
+    /// @dev Σ_{s≥c} ω > Σω / 2 and Σ_{s>c} ω ≤ Σω / 2, in lanes of 16 bits: Σω < 2¹⁵. The first is 2·Σ_{s<c} ω < Σω, the second
+    /// 2·Σ_{s≤c} ω ≥ Σω. Between them, the scores equal to c have weight: c is a score of the panel.
     function _checkWeightedMedian(
         bytes calldata scores,
         uint256 items,
         uint256[] memory weights,
         bytes memory submission
     ) private pure {
-        uint256 total = _sum(weights);
+        uint256 half = _sum(weights) / 2;
         uint256 stride = 2 * items;
         uint256 first = scores.pointer();
-        uint256 firstWeight = weights.pointerInMemory();
         unchecked {
             for (uint256 i; i < items; i += 16) {
                 uint256 keep = ScoreLanes.head(items - i);
-                uint256 c = _submitted(submission.pointerInMemory() + 2 * i, keep, i);
-                uint256 from;
-                uint256 upTo;
-                uint256 weight = firstWeight;
-                uint256 end = first + weights.length * stride;
-                for (uint256 p = first; p < end; p += stride) {
-                    uint256 word = ScoreLanes.load(p) & keep;
-                    from += word.ge(c).units() * ScoreLanes.read(weight);
-                    upTo += c.ge(word).units() * ScoreLanes.read(weight);
-                    weight += 32;
-                }
-                uint256 right = from.ge(ScoreLanes.spread(total / 2 + 1));
-                _requireAll(right & upTo.ge(ScoreLanes.spread((total + 1) / 2)), keep, i);
+                uint256 c = _submitted(submission, i, keep);
+                (uint256 from, uint256 over) = ScoreLanes.weightsAt(first, weights, stride, c);
+                uint256 right = from.ge(ScoreLanes.spread(half + 1)) & ScoreLanes.spread(half).ge(over);
+                _requireAll(right, keep, i);
                 first += 32;
             }
         }
     }
 
-    /// @dev The median of an odd number of seats: more than half of them lie at or above c, and at or below.
+    /// @dev The median of an odd number of seats: more than half of them lie at or above c, and less than half above.
     function _checkMiddle(bytes calldata scores, uint256 items, uint256 n, bytes memory submission) private pure {
         uint256 stride = 2 * items;
         uint256 first = scores.pointer();
-        uint256 most = ScoreLanes.spread(n / 2 + 1);
+        uint256 half = ScoreLanes.spread(n / 2);
         unchecked {
             for (uint256 i; i < items; i += 16) {
                 uint256 keep = ScoreLanes.head(items - i);
-                uint256 c = _submitted(submission.pointerInMemory() + 2 * i, keep, i);
-                uint256 from;
-                uint256 upTo;
-                uint256 end = first + n * stride;
-                for (uint256 p = first; p < end; p += stride) {
-                    uint256 word = ScoreLanes.load(p) & keep;
-                    from += word.ge(c).units();
-                    upTo += c.ge(word).units();
-                }
-                _requireAll(from.ge(most) & upTo.ge(most), keep, i);
+                uint256 c = _submitted(submission, i, keep);
+                (uint256 from, uint256 over) = ScoreLanes.countsAt(first, n, stride, c);
+                _requireAll(from.ge(half + ScoreLanes.ONES) & half.ge(over), keep, i);
                 first += 32;
             }
         }
     }
 
-    /// @dev Checks the least and the greatest score kept by counts, and returns the rounded means of what they keep:
-    /// Σ clamp(s, lo, hi) − g·(lo + hi) = (n − g)·lo + Σ (s − lo)⁺ − Σ (s − hi)⁺ − g·hi, and (s − hi)⁺ ≤ (s − lo)⁺.
-    /// Sums are in two times eight 32-bit lanes; twice a sum is below 2·31·10⁴ + 31 < 2²⁰, far less than `divide64` has room for.
+    /// @dev Checks the least and the greatest score kept by counts, and returns the rounded means of what they keep. The sum kept is
+    /// Σ clamp(s, lo, hi) − g·(lo + hi), so their mean is lo + (Σ (s − lo)⁺ − Σ (s − hi)⁺ − g·(hi − lo)) / (n − 2g).
+    /// Twice the sum is below 2·31·10⁴ + 31 < 2²⁰, far less than `divide64` has room for.
     function _trimmed(bytes calldata scores, uint256 items, uint256 n, uint256 g, bytes memory submission)
         private
         pure
@@ -259,77 +226,76 @@ library Consensus {
     {
         consensus = new bytes(2 * items);
         unchecked {
+            uint256 place = scores.pointer();
+            uint256 m = ScoreLanes.reciprocal(2 * (n - 2 * g));
             for (uint256 i; i < items; i += 16) {
                 uint256 keep = ScoreLanes.head(items - i);
-                uint256 lo = _submitted(submission.pointerInMemory() + 2 * i, keep, i);
-                uint256 hi = _submitted(submission.pointerInMemory() + 2 * (items + i), keep, i);
+                uint256 lo = ScoreLanes.read(submission.pointerInMemory() + 2 * i) & keep;
+                uint256 hi = ScoreLanes.read(submission.pointerInMemory() + 2 * (items + i)) & keep;
+                require((lo | hi) & ScoreLanes.GUARD == 0, IQualityRounds.WrongConsensus(i));
                 (uint256 atLo, uint256 atHi, uint256 odd, uint256 even) =
-                    _clamp(scores.pointer() + 2 * i, n, 2 * items, keep, lo, hi);
-                uint256 right = _bothAtLeast(atLo, n - g, g + 1) & _bothAtLeast(atHi, n - g, g + 1);
-                _requireAll(right, keep, i);
-                odd += (n - g) * lo.odds() - g * hi.odds();
-                even += (n - g) * lo.evens() - g * hi.evens();
-                ScoreLanes.write(
-                    consensus.pointerInMemory() + 2 * i, _halfUp(odd, n - 2 * g) | (_halfUp(even, n - 2 * g) << 16)
-                );
-            }
-        }
-    }
-
-    /// @dev Adds up a word of `n` rows: the counts of `_trimmed`, those of each bound eight bits apart, and Σ (s − lo)⁺ − (s − hi)⁺.
-    function _clamp(uint256 place, uint256 n, uint256 stride, uint256 keep, uint256 lo, uint256 hi)
-        private
-        pure
-        returns (uint256 atLo, uint256 atHi, uint256 odd, uint256 even)
-    {
-        unchecked {
-            for (uint256 end = place + n * stride; place < end; place += stride) {
-                uint256 word = ScoreLanes.load(place) & keep;
-                uint256 over = (word | ScoreLanes.GUARD) - lo;
-                uint256 flags = over & ScoreLanes.GUARD;
-                atLo += (flags >> 15) | (lo.ge(word) >> 7);
-                uint256 kept = over & flags.mask();
-                over = (word | ScoreLanes.GUARD) - hi;
-                flags = over & ScoreLanes.GUARD;
-                atHi += (hi.ge(word) >> 15) | (flags >> 7);
-                kept -= over & flags.mask();
-                odd += kept.odds();
-                even += kept.evens();
+                    ScoreLanes.clampDown(place, n, 2 * items, lo, hi, _biased(n - g), _biased(g + 1));
+                require((atLo ^ REACHED | atHi ^ REACHED) & BIASES & keep == 0, IQualityRounds.WrongConsensus(i));
+                // As the counts are right, lo ≤ hi; past the last item both are zero, and so are the sums.
+                hi -= lo;
+                odd = _halfUp(odd - g * hi.odds(), n - 2 * g, m);
+                even = _halfUp(even - g * hi.evens(), n - 2 * g, m);
+                ScoreLanes.write(consensus.pointerInMemory() + 2 * i, lo + (odd | even << 16));
+                place += 32;
             }
         }
     }
 
     /* LANES */
 
-    /// @dev Sixteen submitted values that are less than 2¹⁵, zero beyond the last item.
-    function _submitted(uint256 place, uint256 keep, uint256 i) private pure returns (uint256 word) {
-        word = ScoreLanes.read(place) & keep;
-        require(word & ScoreLanes.GUARD == 0, IQualityRounds.WrongConsensus(i));
-    }
-
-    /// @dev Reverts unless the packed values are those expected, which have a zero in each lane past the last.
-    function _requireEqual(bytes memory values, bytes memory expected, uint256 items) private pure {
+    /// @dev Σ |s − p| over a row that begins at `row` in calldata, of values that begin at `place` in memory; and top bits where a score
+    /// exceeds ONE, among other bits. The 32-bit lanes of a row add up to at most 4096 · ONE.
+    function _distance(uint256 place, uint256 row, uint256 items) private pure returns (uint256 sum, uint256 flags) {
         unchecked {
-            for (uint256 i; i < items; i += 16) {
-                uint256 word = ScoreLanes.read(values.pointerInMemory() + 2 * i) & ScoreLanes.head(items - i);
-                require(word == ScoreLanes.read(expected.pointerInMemory() + 2 * i), IQualityRounds.WrongConsensus(i));
+            uint256 whole = items / 64 * 64;
+            // From a place in memory to that in the row, modulo 2²⁵⁶.
+            uint256 ahead = row - place;
+            (sum, flags) = ScoreLanes.distancesAlong(place, place + 2 * whole, ahead);
+            for (uint256 i = whole; i < items; i += 16) {
+                uint256 keep = ScoreLanes.head(items - i);
+                uint256 word = ScoreLanes.load(row + 2 * i) & keep;
+                flags |= word.aboveOne();
+                sum += word.distance(ScoreLanes.read(place + 2 * i) & keep).pairs();
             }
+            return (sum.total32(), flags);
         }
     }
 
-    /// @dev Top bits of the lanes whose lower byte is at least `low` and whose upper byte is at least `high`.
-    function _bothAtLeast(uint256 counts, uint256 low, uint256 high) private pure returns (uint256) {
-        uint256 lower = (counts & LOW_BYTES).ge(ScoreLanes.spread(low));
-        return lower & ((counts >> 8) & LOW_BYTES).ge(ScoreLanes.spread(high));
+    /// @dev The submitted values of sixteen items, which must be less than 2¹⁵; zero past the last item.
+    function _submitted(bytes memory submission, uint256 i, uint256 keep) private pure returns (uint256 word) {
+        unchecked {
+            word = ScoreLanes.read(submission.pointerInMemory() + 2 * i) & keep;
+        }
+        require(word & ScoreLanes.GUARD == 0, IQualityRounds.WrongConsensus(i));
     }
 
-    /// @dev round(lane / divisor) for eight 32-bit lanes, as eight 32-bit lanes.
-    function _halfUp(uint256 lanes, uint256 divisor) private pure returns (uint256) {
+    /// @dev Top bits of the 32-bit lanes where c = round(sum / total).
+    function _rounded(uint256 sum, uint256 c, uint256 total) private pure returns (uint256) {
+        unchecked {
+            uint256 rest = (2 * sum + total * ONES32 | GUARD32) - 2 * total * c;
+            uint256 room = ((2 * total - 1) * ONES32 | GUARD32) - (rest & ~GUARD32);
+            return rest & room & GUARD32;
+        }
+    }
+
+    /// @dev Counts of two per lane that pass 127 when `bar` more have been counted: at the end `REACHED` has to be set of the lower one
+    /// and clear of the upper one.
+    function _biased(uint256 bar) private pure returns (uint256) {
+        unchecked {
+            return (BIASES >> 7) * (128 - bar);
+        }
+    }
+
+    /// @dev round(lane / divisor) for eight 32-bit lanes, as eight 32-bit lanes; `m` is the reciprocal of twice the divisor.
+    function _halfUp(uint256 lanes, uint256 divisor, uint256 m) private pure returns (uint256) {
         unchecked {
             uint256 doubled = 2 * lanes + divisor * ONES32;
-            uint256 low = (doubled & EACH32).divide64(2 * divisor);
-            uint256 high = ((doubled >> 32) & EACH32).divide64(2 * divisor);
-            return low | (high << 32);
+            return (doubled & EACH32).divide64(m) | (((doubled >> 32) & EACH32).divide64(m) << 32);
         }
     }
 

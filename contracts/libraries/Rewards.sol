@@ -15,15 +15,20 @@ library Rewards {
         pure
         returns (uint256)
     {
-        uint256 closeness = Math.saturatingSub(ONE, deviation * ONE / p.closenessScale);
-        uint256 latency = Math.min(ONE, elapsed * ONE / p.commitWindow);
-        uint256 share = Math.saturatingSub(p.qualityWeight * closeness, p.costWeight * latency) / ONE;
-        return budget * share / (panelSize * ONE);
+        // Budgets are below 2¹²⁸, times below 2⁴⁰, all else is at most ONE.
+        unchecked {
+            uint256 distance = deviation * ONE / p.closenessScale;
+            uint256 closeness = distance < ONE ? ONE - distance : 0;
+            uint256 latency = Math.min(ONE, elapsed * ONE / p.commitWindow);
+            uint256 quality = p.qualityWeight * closeness;
+            uint256 cost = p.costWeight * latency;
+            return cost < quality ? budget * ((quality - cost) / ONE) / (panelSize * ONE) : 0;
+        }
     }
 
     /// @notice The consensus up to which an item of a batch earns nothing: ⌊β·C / α⌋.
     function threshold(RoundsParameters memory p, uint256 cost) internal pure returns (uint256) {
-        return uint256(p.costWeight) * cost / p.qualityWeight;
+        return p.costWeight * cost / p.qualityWeight;
     }
 
     /// @notice ⌊budget · Σ max(0, α·c − β·C) / (T·ONE²)⌋, given how many items of the batch lie above the threshold and
@@ -36,7 +41,10 @@ library Rewards {
         uint256 earningItems,
         uint256 earningSum
     ) internal pure returns (uint256) {
-        uint256 merit = p.qualityWeight * earningSum - earningItems * p.costWeight * cost;
-        return budget * merit / (items * ONE * ONE);
+        // Budgets are below 2¹²⁸, sums of a round below 2²⁶, and what earns lies above the threshold.
+        unchecked {
+            uint256 merit = p.qualityWeight * earningSum - earningItems * p.costWeight * cost;
+            return budget * merit / (items * ONE * ONE);
+        }
     }
 }

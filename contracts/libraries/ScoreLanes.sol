@@ -23,9 +23,10 @@ library ScoreLanes {
     uint256 internal constant ONES = 0x0001000100010001000100010001000100010001000100010001000100010001;
     uint256 internal constant GUARD = 0x8000800080008000800080008000800080008000800080008000800080008000;
     /// @dev 2¹⁵ − 1 − 10 000 in every lane: added to a lane, sets its top bit exactly where the score exceeds 10 000.
-    uint256 private constant EXCESS = 0x58EF58EF58EF58EF58EF58EF58EF58EF58EF58EF58EF58EF58EF58EF58EF58EF;
-    uint256 private constant LOW15 = 0x7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF;
+    uint256 internal constant EXCESS = 0x58EF58EF58EF58EF58EF58EF58EF58EF58EF58EF58EF58EF58EF58EF58EF58EF;
+    uint256 internal constant LOW15 = 0x7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF;
     uint256 internal constant LOW_HALVES = 0x0000FFFF0000FFFF0000FFFF0000FFFF0000FFFF0000FFFF0000FFFF0000FFFF;
+    uint256 internal constant SECOND_BYTES = 0x0100010001000100010001000100010001000100010001000100010001000100;
     /// @dev The lowest quarter of each 64-bit lane: room for a quotient, and not for what the next lane leaves below its point.
     uint256 private constant EACH64 = 0x000000000000FFFF000000000000FFFF000000000000FFFF000000000000FFFF;
 
@@ -74,19 +75,38 @@ library ScoreLanes {
         }
     }
 
-    /// @notice keccak256(header ‖ data) without keeping the concatenation: hashing many rows must not grow memory.
-    function hash(bytes32[5] memory header, bytes calldata data) internal pure returns (bytes32 digest) {
+    /// @notice keccak256(header ‖ data) of `length` bytes in calldata, without keeping the concatenation: hashing many rows must not
+    /// grow memory.
+    function hash(bytes32[5] memory header, uint256 place, uint256 length) internal pure returns (bytes32 digest) {
         assembly ("memory-safe") {
             let start := mload(0x40)
             mcopy(start, header, 160)
-            calldatacopy(add(start, 160), data.offset, data.length)
-            digest := keccak256(start, add(160, data.length))
+            calldatacopy(add(start, 160), place, length)
+            digest := keccak256(start, add(160, length))
         }
     }
 
-    /// @notice All bits of the first `count` lanes; of all sixteen if there are more.
+    /// @notice keccak256(data), without keeping a copy as Solidity's own does.
+    function hash(bytes calldata data) internal pure returns (bytes32 digest) {
+        assembly ("memory-safe") {
+            let start := mload(0x40)
+            calldatacopy(start, data.offset, data.length)
+            digest := keccak256(start, data.length)
+        }
+    }
+
+    /// @notice The packed value at `index`. Assumes that there is one.
+    function lane(bytes memory data, uint256 index) internal pure returns (uint256) {
+        unchecked {
+            return read(pointerInMemory(data) + 2 * index) >> 240;
+        }
+    }
+
+    /// @notice All bits of the first `count` lanes; of all sixteen if there are more, for a shift by 256 bits or more leaves nothing.
     function head(uint256 count) internal pure returns (uint256) {
-        return count < 16 ? ~(type(uint256).max >> (count * 16)) : type(uint256).max;
+        unchecked {
+            return ~(type(uint256).max >> (count * 16));
+        }
     }
 
     /* LANE BY LANE */
@@ -125,6 +145,14 @@ library ScoreLanes {
         }
     }
 
+    /// @notice (a − b)⁺: a − b where a ≥ b, zero elsewhere. Assumes lanes below 2¹⁵.
+    function excess(uint256 a, uint256 b) internal pure returns (uint256) {
+        unchecked {
+            uint256 x = (a | GUARD) - b;
+            return x & mask(x & GUARD);
+        }
+    }
+
     /// @notice |a − b|. Assumes lanes below 2¹⁵.
     function distance(uint256 a, uint256 b) internal pure returns (uint256) {
         unchecked {
@@ -141,6 +169,14 @@ library ScoreLanes {
     function pairs(uint256 word) internal pure returns (uint256) {
         unchecked {
             return odds(word) + evens(word);
+        }
+    }
+
+    /// @notice The sum of sixteen lanes. Assumes that it is below 2¹⁶.
+    /// @dev word · ONES has in its top lane the sum of all, and no lane below carries into it.
+    function total16(uint256 word) internal pure returns (uint256) {
+        unchecked {
+            return (word * ONES) >> 240;
         }
     }
 
@@ -164,15 +200,250 @@ library ScoreLanes {
         return (word >> 16) & LOW_HALVES;
     }
 
+    /* DOWN A COLUMN AND ALONG A ROW */
+
+    // The loops that see every score, two rows or four words at a time. A column is one word of each row, `stride` bytes apart.
+    //
+    // x = (s | GUARD) − c has its top bit where s ≥ c, and x − 1 where s > c: as c < 2¹⁵, x is at least 1 in every lane, so
+    // neither subtraction borrows from the next lane, whatever s. (x >> 15) & ONES is one where the top bit is, times 0x7FFF the
+    // mask of that lane: (s − c)⁺ is x under that mask.
+
+    /// @notice How many scores of a column are at least `c`, and how many exceed it, lane by lane. Assumes `c` below 2¹⁵.
+    function countsAt(uint256 place, uint256 rows, uint256 stride, uint256 c)
+        internal
+        pure
+        returns (uint256 from, uint256 over)
+    {
+        assembly ("memory-safe") {
+            let end := add(place, mul(rows, stride))
+            if and(rows, 1) {
+                let x := sub(or(calldataload(place), GUARD), c)
+                from := and(shr(15, x), ONES)
+                over := and(shr(15, sub(x, ONES)), ONES)
+                place := add(place, stride)
+            }
+            for {} lt(place, end) {} {
+                let x := sub(or(calldataload(place), GUARD), c)
+                place := add(place, stride)
+                let y := sub(or(calldataload(place), GUARD), c)
+                place := add(place, stride)
+                from := add(add(from, and(shr(15, x), ONES)), and(shr(15, y), ONES))
+                over := add(add(over, and(shr(15, sub(x, ONES)), ONES)), and(shr(15, sub(y, ONES)), ONES))
+            }
+        }
+    }
+
+    /// @notice As `countsAt`, each row counting with its own of the `weights` in memory.
+    function weightsAt(uint256 place, uint256[] memory weights, uint256 stride, uint256 c)
+        internal
+        pure
+        returns (uint256 from, uint256 over)
+    {
+        assembly ("memory-safe") {
+            let rows := mload(weights)
+            let end := add(place, mul(rows, stride))
+            let w := add(weights, 32)
+            if and(rows, 1) {
+                let x := sub(or(calldataload(place), GUARD), c)
+                from := mul(and(shr(15, x), ONES), mload(w))
+                over := mul(and(shr(15, sub(x, ONES)), ONES), mload(w))
+                place := add(place, stride)
+                w := add(w, 32)
+            }
+            for {} lt(place, end) {} {
+                let x := sub(or(calldataload(place), GUARD), c)
+                place := add(place, stride)
+                let y := sub(or(calldataload(place), GUARD), c)
+                place := add(place, stride)
+                let v := mload(w)
+                from := add(from, mul(and(shr(15, x), ONES), v))
+                over := add(over, mul(and(shr(15, sub(x, ONES)), ONES), v))
+                v := mload(add(w, 32))
+                from := add(from, mul(and(shr(15, y), ONES), v))
+                over := add(over, mul(and(shr(15, sub(y, ONES)), ONES), v))
+                w := add(w, 64)
+            }
+        }
+    }
+
+    /// @notice The sums of a column's odd and even lanes, as `odds` and `evens`, of the lanes in `keep`.
+    function sumDown(uint256 place, uint256 rows, uint256 stride, uint256 keep)
+        internal
+        pure
+        returns (uint256 odd, uint256 even)
+    {
+        assembly ("memory-safe") {
+            let end := add(place, mul(rows, stride))
+            if and(rows, 1) {
+                let s := and(calldataload(place), keep)
+                odd := and(s, LOW_HALVES)
+                even := and(shr(16, s), LOW_HALVES)
+                place := add(place, stride)
+            }
+            for {} lt(place, end) {} {
+                // Two scores are below 2¹⁶.
+                let s := and(calldataload(place), keep)
+                place := add(place, stride)
+                s := add(s, and(calldataload(place), keep))
+                place := add(place, stride)
+                odd := add(odd, and(s, LOW_HALVES))
+                even := add(even, and(shr(16, s), LOW_HALVES))
+            }
+        }
+    }
+
+    /// @notice The weighted sums of a column's odd and even lanes, as `odds` and `evens`.
+    function weightedDown(uint256 place, uint256[] memory weights, uint256 stride)
+        internal
+        pure
+        returns (uint256 odd, uint256 even)
+    {
+        assembly ("memory-safe") {
+            let rows := mload(weights)
+            let end := add(place, mul(rows, stride))
+            let w := add(weights, 32)
+            if and(rows, 1) {
+                let a := calldataload(place)
+                odd := mul(and(a, LOW_HALVES), mload(w))
+                even := mul(and(shr(16, a), LOW_HALVES), mload(w))
+                place := add(place, stride)
+                w := add(w, 32)
+            }
+            for {} lt(place, end) {} {
+                let a := calldataload(place)
+                place := add(place, stride)
+                let b := calldataload(place)
+                place := add(place, stride)
+                let v := mload(w)
+                odd := add(odd, mul(and(a, LOW_HALVES), v))
+                even := add(even, mul(and(shr(16, a), LOW_HALVES), v))
+                v := mload(add(w, 32))
+                odd := add(odd, mul(and(b, LOW_HALVES), v))
+                even := add(even, mul(and(shr(16, b), LOW_HALVES), v))
+                w := add(w, 64)
+            }
+        }
+    }
+
+    /// @notice Of a column and two bounds: how many scores are at least a bound, added to the lower bytes of the lanes of `atLo` and
+    /// `atHi`, how many exceed it, added to the upper ones, and the sums of the odd and even lanes of (s − lo)⁺ − (s − hi)⁺. Assumes
+    /// lo ≤ hi below 2¹⁵.
+    function clampDown(
+        uint256 place,
+        uint256 rows,
+        uint256 stride,
+        uint256 lo,
+        uint256 hi,
+        uint256 atLo,
+        uint256 atHi
+    ) internal pure returns (uint256, uint256, uint256 odd, uint256 even) {
+        assembly ("memory-safe") {
+            for { let end := add(place, mul(and(rows, 1), stride)) } lt(place, end) {} {
+                let s := or(calldataload(place), GUARD)
+                place := add(place, stride)
+                let x := sub(s, lo)
+                let flags := and(shr(15, x), ONES)
+                atLo := add(add(atLo, flags), and(shr(7, sub(x, ONES)), SECOND_BYTES))
+                let kept := and(x, mul(flags, 0x7FFF))
+                x := sub(s, hi)
+                flags := and(shr(15, x), ONES)
+                atHi := add(add(atHi, flags), and(shr(7, sub(x, ONES)), SECOND_BYTES))
+                kept := sub(kept, and(x, mul(flags, 0x7FFF)))
+
+                odd := add(odd, and(kept, LOW_HALVES))
+                even := add(even, and(shr(16, kept), LOW_HALVES))
+            }
+            for { let end := add(place, mul(and(rows, not(1)), stride)) } lt(place, end) {} {
+                // Two scores are below 2¹⁶.
+                let s := or(calldataload(place), GUARD)
+                place := add(place, stride)
+                let x := sub(s, lo)
+                let flags := and(shr(15, x), ONES)
+                atLo := add(add(atLo, flags), and(shr(7, sub(x, ONES)), SECOND_BYTES))
+                let kept := and(x, mul(flags, 0x7FFF))
+                x := sub(s, hi)
+                flags := and(shr(15, x), ONES)
+                atHi := add(add(atHi, flags), and(shr(7, sub(x, ONES)), SECOND_BYTES))
+                kept := sub(kept, and(x, mul(flags, 0x7FFF)))
+
+                s := or(calldataload(place), GUARD)
+                place := add(place, stride)
+                x := sub(s, lo)
+                flags := and(shr(15, x), ONES)
+                atLo := add(add(atLo, flags), and(shr(7, sub(x, ONES)), SECOND_BYTES))
+                kept := add(kept, and(x, mul(flags, 0x7FFF)))
+                x := sub(s, hi)
+                flags := and(shr(15, x), ONES)
+                atHi := add(add(atHi, flags), and(shr(7, sub(x, ONES)), SECOND_BYTES))
+                kept := sub(kept, and(x, mul(flags, 0x7FFF)))
+
+                odd := add(odd, and(kept, LOW_HALVES))
+                even := add(even, and(shr(16, kept), LOW_HALVES))
+            }
+        }
+        return (atLo, atHi, odd, even);
+    }
+
+    /// @notice Along the whole words of memory from `place` to before `end`, four at a time, which hold c, and of the row that lies
+    /// `ahead` of them in calldata (modulo 2²⁵⁶), which holds s: Σ |s − c| in eight 32-bit lanes, and top bits where an s exceeds 10 000.
+    /// @dev |s − c| = 2·(s − c)⁺ + c − s, taken as words modulo 2²⁵⁶: four of them are below 2¹⁶ in every lane.
+    function distancesAlong(uint256 place, uint256 end, uint256 ahead)
+        internal
+        pure
+        returns (uint256 sum, uint256 flags)
+    {
+        assembly ("memory-safe") {
+            for {} lt(place, end) { place := add(place, 128) } {
+                let s := calldataload(add(place, ahead))
+                let c := mload(place)
+                let x := sub(or(s, GUARD), c)
+                let over := and(x, mul(and(shr(15, x), ONES), 0x7FFF))
+                let total := sub(c, s)
+                flags := or(flags, or(s, add(s, EXCESS)))
+
+                s := calldataload(add(add(place, 32), ahead))
+                c := mload(add(place, 32))
+                x := sub(or(s, GUARD), c)
+                over := add(over, and(x, mul(and(shr(15, x), ONES), 0x7FFF)))
+                total := add(total, sub(c, s))
+                flags := or(flags, or(s, add(s, EXCESS)))
+
+                s := calldataload(add(add(place, 64), ahead))
+                c := mload(add(place, 64))
+                x := sub(or(s, GUARD), c)
+                over := add(over, and(x, mul(and(shr(15, x), ONES), 0x7FFF)))
+                total := add(total, sub(c, s))
+                flags := or(flags, or(s, add(s, EXCESS)))
+
+                s := calldataload(add(add(place, 96), ahead))
+                c := mload(add(place, 96))
+                x := sub(or(s, GUARD), c)
+                over := add(over, and(x, mul(and(shr(15, x), ONES), 0x7FFF)))
+                total := add(total, sub(c, s))
+                flags := or(flags, or(s, add(s, EXCESS)))
+
+                total := add(total, shl(1, over))
+                sum := add(sum, add(and(total, LOW_HALVES), and(shr(16, total), LOW_HALVES)))
+            }
+        }
+    }
+
     /* DIVISION */
 
-    /// @notice ⌊lane / divisor⌋ for four 64-bit lanes. Assumes quotients below 2¹⁶ and lane · divisor below 2⁴⁷.
-    /// @dev With M = ⌊2⁴⁷ / divisor⌋ + 1, M·divisor = 2⁴⁷ + e and 0 < e ≤ divisor, so lane·M / 2⁴⁷ exceeds lane / divisor by
-    /// lane·e / (divisor·2⁴⁷) < 1 / divisor: the floor is the same. Lanes stay below 2¹⁶·2⁴⁷ + 2⁴⁷ < 2⁶⁴, and what the next
-    /// lane leaves of its product begins at bit 17.
-    function divide64(uint256 word, uint256 divisor) internal pure returns (uint256) {
+    /// @notice What `divide64` multiplies by: ⌊2⁴⁷ / divisor⌋ + 1.
+    function reciprocal(uint256 divisor) internal pure returns (uint256) {
         unchecked {
-            return ((word * ((1 << 47) / divisor + 1)) >> 47) & EACH64;
+            return (1 << 47) / divisor + 1;
+        }
+    }
+
+    /// @notice ⌊lane / divisor⌋ for four 64-bit lanes, with `m` the `reciprocal` of the divisor. Assumes quotients below 2¹⁶ and
+    /// lane · divisor below 2⁴⁷.
+    /// @dev m·divisor = 2⁴⁷ + e and 0 < e ≤ divisor, so lane·m / 2⁴⁷ exceeds lane / divisor by lane·e / (divisor·2⁴⁷) < 1 / divisor: the
+    /// floor is the same. Lanes stay below 2¹⁶·2⁴⁷ + 2⁴⁷ < 2⁶⁴, and what the next lane leaves of its product begins at bit 17.
+    function divide64(uint256 word, uint256 m) internal pure returns (uint256) {
+        unchecked {
+            return ((word * m) >> 47) & EACH64;
         }
     }
 }

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
 import {TrustParameters} from "../interfaces/INodeRegistry.sol";
+import {ScoreLanes} from "./ScoreLanes.sol";
 import {ONE} from "./Units.sol";
 
 /// @notice How disagreement with the panel moves trust.
@@ -18,14 +19,17 @@ import {ONE} from "./Units.sol";
 /// the disagreements of the seats that revealed, so a seat is judged against its panel.
 /// λ and ρ are at most MAX_RATE = 10⁶, so τ is too, and w · λ · τ is at most 10¹⁸ < 2⁶³.
 library Trust {
+    using ScoreLanes for uint256;
+    using ScoreLanes for bytes;
+
     /// @notice f for a deviation `d` from the pivot and a deviation `b` from the pivot of other items.
     function disagreement(uint256 d, uint256 b) internal pure returns (uint256) {
         uint256 most = Math.min(4 * d, ONE);
         return b == 0 ? most : Math.min(d * d * d / (b * b), most);
     }
 
-    /// @notice τ for the disagreements of a panel. Reorders `disagreements`.
-    function tolerance(TrustParameters memory p, uint256[] memory disagreements) internal pure returns (uint256) {
+    /// @notice τ for the packed disagreements of a panel.
+    function tolerance(TrustParameters memory p, bytes memory disagreements) internal pure returns (uint256) {
         return Math.max(p.tolerance, p.spread * _median(disagreements) / ONE);
     }
 
@@ -35,27 +39,41 @@ library Trust {
         pure
         returns (uint256)
     {
-        uint256 evidence = Math.min(items, p.evidence);
-        if (f <= tau) {
-            uint256 gain = uint256(p.gain) * evidence / p.evidence;
-            return Math.min(p.cap, w + w * gain * (tau - f) / (ONE * ONE));
+        // Every product is below 2⁶³: see above.
+        unchecked {
+            uint256 evidence = Math.min(items, p.evidence);
+            if (f <= tau) {
+                uint256 gain = p.gain * evidence / p.evidence;
+                return Math.min(p.cap, w + w * gain * (tau - f) / (ONE * ONE));
+            }
+            uint256 rate = p.loss * evidence / p.evidence;
+            uint256 loss = (w * rate * (f - tau) + (ONE * ONE - 1)) / (ONE * ONE);
+            return loss + p.floor >= w ? p.floor : w - loss;
         }
-        uint256 rate = uint256(p.loss) * evidence / p.evidence;
-        uint256 loss = Math.ceilDiv(w * rate * (f - tau), ONE * ONE);
-        return loss + p.floor >= w ? p.floor : w - loss;
     }
 
-    /// @dev Insertion sort: at most 31 values.
-    function _median(uint256[] memory values) private pure returns (uint256) {
-        uint256 n = values.length;
-        for (uint256 i = 1; i < n; ++i) {
-            uint256 value = values[i];
-            uint256 j = i;
-            for (; j > 0 && values[j - 1] > value; --j) {
-                values[j] = values[j - 1];
+    /// @dev The MEDIAN rule for one item, round((s((n+1)/2) + s(n/2+1)) / 2).
+    function _median(bytes memory disagreements) private pure returns (uint256) {
+        uint256 n = disagreements.length / 2;
+        uint256 lower = _ranked(disagreements, (n + 1) / 2);
+        return n % 2 == 1 ? lower : (lower + _ranked(disagreements, n / 2 + 1) + 1) / 2;
+    }
+
+    /// @dev s(rank): the least value that at least `rank` disagreements do not exceed, found by bisection. At most 31, of at
+    /// most ONE < 2¹⁴.
+    function _ranked(bytes memory disagreements, uint256 rank) private pure returns (uint256 value) {
+        uint256 first = disagreements.pointerInMemory();
+        uint256 n = disagreements.length / 2;
+        unchecked {
+            // Lanes past the last disagreement hold more than any.
+            uint256 keep = ScoreLanes.head(n);
+            uint256 a = ScoreLanes.read(first) & keep | ScoreLanes.LOW15 & ~keep;
+            keep = n > 16 ? ScoreLanes.head(n - 16) : 0;
+            uint256 b = ScoreLanes.read(first + 32) & keep | ScoreLanes.LOW15 & ~keep;
+            for (uint256 step = 1 << 13; step > 0; step >>= 1) {
+                uint256 bar = ScoreLanes.spread(value + step - 1);
+                if (bar.ge(a).units().total16() + bar.ge(b).units().total16() < rank) value += step;
             }
-            values[j] = value;
         }
-        return (values[(n - 1) / 2] + values[n / 2] + 1) / 2;
     }
 }

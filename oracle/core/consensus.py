@@ -30,8 +30,10 @@ from oracle.core.units import (
     round_half_up,
 )
 
-_BLOCK = 1 << 16
+_BLOCK = 1 << 15
 """Items that are worked on at once: few enough for the cache, enough to make calls cheap."""
+_ADDENDS = (1 << 16) // ONE
+"""Scores that add up in sixteen bits, which are added twice as fast as wider numbers."""
 _WEIGHT_BITS = 10
 _WEIGHT_MASK = (1 << _WEIGHT_BITS) - 1
 """Weights are at most TRUST_ONE / WEIGHT_UNIT = 1000, so that a score and a weight fit 32 bits."""
@@ -79,15 +81,19 @@ def trimmed_mean(scores: ScoreMatrix, g: int) -> ScoreVector:
     `scores` is (..., seats, items) uint16, the result (..., items). Assumes `2g < seats`.
     """
     seats = scores.shape[-2]
+    kept = range(g, seats - g)
     result = _empty(scores)
     for block in _blocks(scores, result):
-        kept = select(block.rows(), range(g, seats - g))
+        rows = block.rows()
         if len(kept) == 1:
-            block.write(kept[0])
+            block.write(select(rows, kept)[0])
             continue
-        total = kept[0].astype(np.uint32)
-        for row in kept[1:]:
-            total += row
+        if g == 1:  # two extremes are found faster than all between them
+            total = _total(list(rows))
+            total -= rows.min(axis=0)
+            total -= rows.max(axis=0)
+        else:
+            total = _total(select(rows, kept))
         block.write(round_half_up(total, len(kept)))
     return result
 
@@ -195,6 +201,17 @@ def _weighted_median(scores: ScoreMatrix, trusts: TrustVector) -> ScoreVector:
             np.copyto(block.result, score, where=2 * below < total, casting="unsafe")
             below += key & _WEIGHT_MASK
     return result
+
+
+def _total(rows: list[NDArray[np.uint16]]) -> NDArray[np.uint32]:
+    """The sum of one row or more."""
+    total = np.zeros_like(rows[0], dtype=np.uint32)
+    for i in range(0, len(rows), _ADDENDS):
+        part = rows[i].copy()
+        for row in rows[i + 1 : i + _ADDENDS]:
+            part += row
+        total += part
+    return total
 
 
 class _Block(NamedTuple):

@@ -197,7 +197,7 @@ class CommitProof(Struct):
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Struct):
-    """What the rounds contract reports of one seat of a finished round."""
+    """What the registry learns of one seat of a finished round; `Outcome` on chain is of all."""
 
     node_id: int
     conduct: Conduct

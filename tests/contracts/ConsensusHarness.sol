@@ -5,11 +5,14 @@ import {RoundsParameters, Rule} from "../../contracts/interfaces/IQualityRounds.
 import {TrustParameters} from "../../contracts/interfaces/INodeRegistry.sol";
 import {Consensus} from "../../contracts/libraries/Consensus.sol";
 import {Panel} from "../../contracts/libraries/Panel.sol";
+import {ScoreLanes} from "../../contracts/libraries/ScoreLanes.sol";
 import {Rewards} from "../../contracts/libraries/Rewards.sol";
 import {Trust} from "../../contracts/libraries/Trust.sol";
 
 /// @notice The libraries' functions as calls, for the differential tests against `oracle.core`.
 contract ConsensusHarness {
+    using ScoreLanes for bytes;
+
     function verified(
         Rule rule,
         uint256 trim,
@@ -24,7 +27,7 @@ contract ConsensusHarness {
     function deviations(bytes calldata scores, uint256 items, uint256 n, bytes calldata pivot)
         external
         pure
-        returns (uint256[] memory, uint256[] memory)
+        returns (bytes memory, bytes memory)
     {
         return Consensus.deviations(scores, items, n, pivot);
     }
@@ -36,14 +39,14 @@ contract ConsensusHarness {
     function trusts(
         TrustParameters calldata p,
         uint256[] calldata current,
-        uint256[] calldata observed,
+        bytes calldata disagreements,
         uint256 items
     ) external pure returns (uint256[] memory updated) {
-        uint256[] memory sorted = observed;
-        uint256 tau = Trust.tolerance(p, sorted);
+        bytes memory observed = disagreements;
+        uint256 tau = Trust.tolerance(p, observed);
         updated = new uint256[](current.length);
         for (uint256 i; i < current.length; ++i) {
-            updated[i] = Trust.updated(p, current[i], observed[i], tau, items);
+            updated[i] = Trust.updated(p, current[i], observed.lane(i), tau, items);
         }
     }
 

@@ -58,7 +58,7 @@ contract ScoreLanesHarness {
             uint256 word = n - 1 | n << 64 | n - 1 << 128 | n << 192;
             uint256 q = n / divisor;
             uint256 expected = q - 1 | q << 64 | q - 1 << 128 | q << 192;
-            uint256 found = ScoreLanes.divide64(word, divisor);
+            uint256 found = ScoreLanes.divide64(word, ScoreLanes.reciprocal(divisor));
             require(found == expected, Differs(word, divisor, found, expected));
             ++multiples;
         }
@@ -89,7 +89,7 @@ contract ScoreLanesHarness {
     /// @notice The library's hash and Solidity's own.
     function hashes(bytes32[5] calldata header, bytes calldata data) external pure returns (bytes32, bytes32) {
         bytes32[5] memory copy = header;
-        return (copy.hash(data), keccak256(abi.encodePacked(header, data)));
+        return (copy.hash(data.pointer(), data.length), keccak256(abi.encodePacked(header, data)));
     }
 
     /* INTERNAL */
@@ -111,7 +111,7 @@ contract ScoreLanesHarness {
         if (operation == Operation.TOTAL32) return ScoreLanes.total32(a);
         if (operation == Operation.ODDS) return ScoreLanes.odds(a);
         if (operation == Operation.EVENS) return ScoreLanes.evens(a);
-        return ScoreLanes.divide64(a, b);
+        return ScoreLanes.divide64(a, ScoreLanes.reciprocal(b));
     }
 
     function _twin(Operation operation, uint256 a, uint256 b) private pure returns (uint256 result) {

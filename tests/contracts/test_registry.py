@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from oracle.core.cancellation import cancel
-from oracle.core.facts import Conduct, DrawnRound, Role
+from oracle.core.facts import Conduct, DrawnRound, Role, Seat, pack_panel
 from oracle.core.phases import HASH_HORIZON, cancellable_at, reveals_close_at
 from oracle.core.units import ONE, TRUST_ONE, ScoreMatrix
 from tests.contracts.bare_network import BareNetwork
@@ -249,9 +249,12 @@ def test_r12_filling_the_stake_of_a_node_that_left_is_refused(network: BareNetwo
 def test_r12_nobody_but_the_rounds_contract_reports_an_outcome(
     network: BareNetwork, conduct: Conduct
 ) -> None:
+    panel = pack_panel((Seat(1, owner_of(1), TRUST_ONE),))
+    seats = [int(conduct == reported) for reported in Conduct]  # bitmaps of the one seat
+    outcome = panel, bytes(2 * seats[0]), *seats
     for caller in (STRANGER, REQUESTER, owner_of(1)):
         with reverts("NotRounds", caller=caller):
-            network.registry("concludeRound", 1, DOMAIN, 5, [(1, conduct, 0)], sender=caller)
+            network.registry("concludeRound", 1, DOMAIN, 5, outcome, sender=caller)
     assert stake_of(network, 1) == STAKE
     assert network.registry("trustOf", 1, DOMAIN) == TRUST_ONE
 
