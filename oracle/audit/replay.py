@@ -20,6 +20,7 @@ from oracle.audit.clock import Clock
 from oracle.audit.findings import Findings, Where
 from oracle.audit.ledger import Ledger
 from oracle.audit.reader import ChainReader, Reader
+from oracle.audit.record import Recorder
 from oracle.audit.report import Report, report
 from oracle.audit.rounds import Rounds
 from oracle.audit.solvency import Vault
@@ -50,16 +51,20 @@ Progress = Callable[[int], None]
 
 
 def run(
-    web3: Web3, deployment: Deployment, block: int | None = None, progress: Progress | None = None
+    web3: Web3,
+    deployment: Deployment,
+    block: int | None = None,
+    progress: Progress | None = None,
+    recorder: Recorder | None = None,
 ) -> Report:
     """
-    Audit a deployment up to `block`, by default the latest one.
+    Audit a deployment up to `block`, by default the latest one; `recorder` hears of each round.
 
     Raises `NodeBehind`, `LogsUnavailable`, `RpcUnreachable`.
     """
     reader = ChainReader(web3, deployment, block)
     logs = read(web3, deployment, reader.block)
-    return replay(deployment, _announced(logs, progress), reader)
+    return replay(deployment, _announced(logs, progress), reader, recorder)
 
 
 def read(web3: Web3, deployment: Deployment, last: int) -> Iterator[Log]:
@@ -81,18 +86,25 @@ def read(web3: Web3, deployment: Deployment, last: int) -> Iterator[Log]:
         latest = log
 
 
-def replay(deployment: Deployment, logs: Iterable[Log], reader: Reader | None) -> Report:
+def replay(
+    deployment: Deployment,
+    logs: Iterable[Log],
+    reader: Reader | None,
+    recorder: Recorder | None = None,
+) -> Report:
     """
-    Audit `logs`, which `read` gives, or a file of what it gave.
+    Audit `logs`, which `read` gives, or a file of what it gave; `recorder` hears of each round.
 
     Without a `reader` nothing is asked of a chain: seeds, block times, digests and storage are
     then compared only as far as logs contradict each other.
     """
-    return _Replay(deployment, reader).of(logs)
+    return _Replay(deployment, reader, recorder).of(logs)
 
 
 class _Replay:
-    def __init__(self, deployment: Deployment, reader: Reader | None) -> None:
+    def __init__(
+        self, deployment: Deployment, reader: Reader | None, recorder: Recorder | None
+    ) -> None:
         self._deployment = deployment
         self._reader = reader
         self._findings = findings = Findings()
@@ -106,7 +118,9 @@ class _Replay:
         ]
         parameters = deployment.registry_parameters
         self._ledger = Ledger(parameters, findings, clock, self._vaults[0], reader)
-        self._rounds = Rounds(deployment, findings, clock, self._vaults[1], self._ledger, reader)
+        self._rounds = Rounds(
+            deployment, findings, clock, self._vaults[1], self._ledger, reader, recorder
+        )
         self._decoders = {
             deployment.token: EventDecoder(_TRANSFER),
             deployment.registry.address: EventDecoder(load("NodeRegistry").abi),
@@ -138,6 +152,7 @@ class _Replay:
             name = self._handle(log, where)
             counts[name] = counts.get(name, 0) + 1
         self._close(latest)
+        self._rounds.tell_running()
         if self._reader is not None:
             compare(
                 self._findings,

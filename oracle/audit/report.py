@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from oracle.audit.findings import Findings, Mismatch
 from oracle.audit.ledger import Ledger
+from oracle.audit.record import domain_name
 from oracle.audit.rounds import Audited, Rounds
 from oracle.chain.deployment import Deployment
 from oracle.core.facts import Conduct
@@ -213,7 +214,7 @@ def _nodes(ledger: Ledger, payouts: Iterable[Payout]) -> tuple[NodeSummary, ...]
             earned[payout.node] += payout.amount
     trusts: dict[int, dict[str, int]] = {}
     for domain, node_id, trust in ledger.trusts():
-        trusts.setdefault(node_id, {})[_domain(domain)] = trust
+        trusts.setdefault(node_id, {})[domain_name(domain)] = trust
     return tuple(
         NodeSummary(
             node=node.node_id,
@@ -232,8 +233,8 @@ def _summary(audited: Audited) -> RoundSummary:
     outcomes = () if audited.settlement is None else audited.settlement.outcomes
     return RoundSummary(
         round=audited.key.round_id,
-        phase=_phase(audited),
-        domain=_domain(terms.domain),
+        phase=audited.phase,
+        domain=domain_name(terms.domain),
         rule=terms.rule.name,
         items=audited.opening.items,
         seats=terms.panel_size,
@@ -242,12 +243,6 @@ def _summary(audited: Audited) -> RoundSummary:
         digest="0x" + audited.digest.hex(),
         ended_in=None if audited.ended_in is None else "0x" + audited.ended_in.hex(),
     )
-
-
-def _phase(audited: Audited) -> str:
-    if audited.ended_in is None:
-        return audited.state.phase.name.lower()
-    return "cancelled" if audited.settlement is None else "settled"
 
 
 def _payouts(audited: Audited) -> Iterable[Payout]:
@@ -261,10 +256,6 @@ def _payouts(audited: Audited) -> Iterable[Payout]:
         yield Payout(round_id, "refund", None, opening.requester, settlement.refund)
     elif audited.ended_in is not None:
         yield Payout(round_id, "refund", None, opening.requester, opening.terms.deposit)
-
-
-def _domain(name: bytes) -> str:
-    return name.rstrip(b"\0").decode("ascii", "backslashreplace")
 
 
 def tokens(wei: int) -> str:

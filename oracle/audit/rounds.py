@@ -18,6 +18,7 @@ from oracle.audit.clock import Clock
 from oracle.audit.findings import Findings, Where
 from oracle.audit.ledger import Ledger
 from oracle.audit.reader import Reader
+from oracle.audit.record import Recorder, RoundRecord
 from oracle.audit.solvency import Vault
 from oracle.chain.deployment import Deployment
 from oracle.chain.logs import Event
@@ -59,6 +60,8 @@ class Audited:
 
     key: RoundKey
     opening: Opening
+    uri: str
+    opened_in: bytes
     state: RoundState
     draw: Draw | None = None
     commits: list[Commit] = field(default_factory=list)
@@ -66,6 +69,9 @@ class Audited:
     settlement: Settlement | None = None
     settler: str | None = None
     ended_in: bytes | None = None
+    ended_at: int | None = None
+    trusts: dict[int, tuple[int, int]] = field(default_factory=dict)
+    slashes: dict[int, int] = field(default_factory=dict)
 
     @property
     def facts(self) -> DrawnRound:
@@ -74,6 +80,33 @@ class Audited:
             raise ValueError("the panel was not drawn")
         return DrawnRound(
             self.key, self.opening, self.draw, tuple(self.commits), self.state.revealed
+        )
+
+    @property
+    def phase(self) -> str:
+        """open, drawn, settled or cancelled."""
+        if self.ended_in is None:
+            return self.state.phase.name.lower()
+        return "cancelled" if self.settlement is None else "settled"
+
+    def record(self, revealed: int) -> RoundRecord:
+        """Return the round as it stands; `revealed` is the bitmap of before it ended."""
+        return RoundRecord(
+            key=self.key,
+            phase=self.phase,
+            opening=self.opening,
+            uri=self.uri,
+            opened_in=self.opened_in,
+            draw=self.draw,
+            commits=tuple(self.commits),
+            revealed=revealed,
+            settlement=self.settlement,
+            settler=self.settler,
+            ended_at=self.ended_at,
+            ended_in=self.ended_in,
+            trusts=self.trusts,
+            slashes=self.slashes,
+            digest=self.digest,
         )
 
 
@@ -88,7 +121,9 @@ class Rounds:
         vault: Vault,
         ledger: Ledger,
         reader: Reader | None,
+        recorder: Recorder | None = None,
     ) -> None:
+        self._recorder = recorder
         self._deployment = deployment
         self._parameters = deployment.rounds_parameters
         self._findings = findings
@@ -144,7 +179,14 @@ class Rounds:
         key = RoundKey(self._deployment.chain_id, self._deployment.rounds.address, round_id)
         size = opening.terms.panel_size
         state = RoundState(Phase.OPEN, opening.draw_block, 0, opening.items, size, 0, 0)
-        self._rounds[round_id] = Audited(key, opening, state, digest=opening_digest(key, opening))
+        self._rounds[round_id] = Audited(
+            key,
+            opening,
+            args["uri"],
+            event.log.transaction_hash,
+            state,
+            digest=opening_digest(key, opening),
+        )
         self._vault.receive(opening.requester, opening.terms.deposit)
 
     def _check_terms(self, opening: Opening, where: Where) -> None:
@@ -289,7 +331,9 @@ class Rounds:
         self._compare(items, "RoundSettled.consensus", 2, settlement.consensus, logged.consensus)
         self._compare(seats, "RoundSettled.deviations", 2, right, logged.deviations)
         expect(where, "RoundSettled.refund", settlement.refund, logged.refund)
-        self._end(audited, settlement.digest(logged.settler, logged.settled_at), event)
+        revealed = audited.state.revealed
+        digest = settlement.digest(logged.settler, logged.settled_at)
+        self._end(audited, digest, logged.settled_at, event)
         audited.settlement, audited.settler = settlement, logged.settler
 
         opening = audited.opening
@@ -300,6 +344,7 @@ class Rounds:
             self._announce("RewardCredited", audited, _reward(payment))
         self._announce_slashes(audited, settlement.outcomes, block)
         self._announce_trusts(audited, settlement)
+        self._tell(audited, revealed)
 
     def _cancelled(self, event: Event, where: Where) -> None:
         audited = self._known(event, where)
@@ -318,12 +363,25 @@ class Rounds:
         requester = audited.opening.requester
         self._findings.expect(where, "RoundCancelled.requester", requester, args["requester"])
         self._findings.expect(where, "RoundCancelled.refund", cancellation.refund, args["refund"])
-        self._end(audited, cancellation.digest(now), event)
+        revealed = audited.state.revealed
+        self._end(audited, cancellation.digest(now), now, event)
         self.credits[requester] += cancellation.refund
         self._announce_slashes(audited, cancellation.outcomes, block)
+        self._tell(audited, revealed)
 
-    def _end(self, audited: Audited, digest: bytes, event: Event) -> None:
+    def tell_running(self) -> None:
+        """Tell the recorder of the rounds that have not ended."""
+        for audited in self:
+            if audited.ended_in is None:
+                self._tell(audited, audited.state.revealed)
+
+    def _tell(self, audited: Audited, revealed: int) -> None:
+        if self._recorder is not None:
+            self._recorder(audited.record(revealed))
+
+    def _end(self, audited: Audited, digest: bytes, ended_at: int, event: Event) -> None:
         audited.digest = digest
+        audited.ended_at = ended_at
         audited.state = _CLOSED
         audited.ended_in = event.log.transaction_hash
 
@@ -334,6 +392,7 @@ class Rounds:
             if outcome.conduct is Conduct.PRESENT:
                 continue
             amount = self._ledger.slash(outcome.node_id, outcome.conduct, block)
+            audited.slashes[outcome.node_id] = amount
             if amount:
                 slash = {"nodeId": outcome.node_id, "conduct": outcome.conduct, "amount": amount}
                 self._announce("Slashed", audited, slash)
@@ -344,6 +403,7 @@ class Rounds:
         moved = settlement.new_trusts(self._deployment.registry_parameters.trust, current)
         for node_id, trust in moved.items():
             self._ledger.move_trust(node_id, domain, trust)
+            audited.trusts[node_id] = current[node_id], trust
         packed = b"".join(node.to_bytes(4) + trust.to_bytes(4) for node, trust in moved.items())
         self._announce("TrustUpdated", audited, {"domain": domain, "trusts": packed})
 

@@ -1,0 +1,57 @@
+"""
+What an audit remembers of one round for those who want to look at it or have it explained.
+
+A record holds the facts as logged and the amounts as the core computes them from those facts; that
+both agree, the audit has compared. It is made when a round ends, so that nothing of a round has to
+be kept by an audit that nobody looks into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from oracle.core.facts import Commit, Draw, Opening, RoundKey
+from oracle.core.settlement import Settlement
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRecord:
+    """
+    A round up to its end, or up to the last log of one that still runs.
+
+    `phase` is open, drawn, settled or cancelled. `trusts` are those of the included nodes right
+    before and after the settlement, in TRUST_ONE, and `slashes` what absent nodes lost, wei.
+    `revealed` is the bitmap of the seats revealed on chain, `ended_in` the transaction that settled
+    or cancelled the round, in the second `ended_at`.
+    """
+
+    key: RoundKey
+    phase: str
+    opening: Opening
+    uri: str
+    opened_in: bytes
+    draw: Draw | None
+    commits: tuple[Commit, ...]
+    revealed: int
+    settlement: Settlement | None
+    settler: str | None
+    ended_at: int | None
+    ended_in: bytes | None
+    trusts: Mapping[int, tuple[int, int]]
+    slashes: Mapping[int, int]
+    digest: bytes
+
+    @property
+    def domain(self) -> str:
+        """The task domain, for people."""
+        return domain_name(self.opening.terms.domain)
+
+
+Recorder = Callable[[RoundRecord], None]
+"""Hears of each round when it ends, and last of those that still run."""
+
+
+def domain_name(domain: bytes) -> str:
+    """Return a domain as people read it; bytes that are no ASCII are escaped."""
+    return domain.rstrip(b"\0").decode("ascii", "backslashreplace")
