@@ -20,6 +20,7 @@ from oracle.cli import (
     deploying,
     devnet,
     evaluating,
+    explain,
     keys,
     node,
     receipt,
@@ -57,6 +58,7 @@ for module in (
     seats,
     settling,
     audit,
+    explain,
 ):
     module.add_to(app)
 

@@ -41,6 +41,7 @@ CODES = {
     "deploy.deploy.NoToken": Exit.USAGE,
     "deploy.journal.JournalMalformed": Exit.USAGE,
     "deploy.parameters.ParametersInvalid": Exit.USAGE,
+    "oracle.audit.explanation.NotInRound": Exit.USAGE,
     "oracle.chain.deployment.DeploymentMalformed": Exit.USAGE,
     "oracle.chain.deployment.DeploymentNotFound": Exit.USAGE,
     "oracle.chain.devnet_server.AnvilMissing": Exit.USAGE,
@@ -67,6 +68,7 @@ CODES = {
     "deploy.deploy.NonceTaken": Exit.REVERTED,
     "oracle.chain.errors.Reverted": Exit.REVERTED,
     "oracle.chain.transactions.Unconfirmed": Exit.UNCONFIRMED,
+    "oracle.audit.explanation.NotEnded": Exit.NOTHING_YET,
     # The key cannot do it.
     "oracle.chain.keys.KeyUnusable": Exit.KEY,
     "oracle.chain.transactions.Unfunded": Exit.KEY,

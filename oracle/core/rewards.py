@@ -23,14 +23,26 @@ def seat_shares(
     Return r of each seat, `⌊max(0, α·q − β·L) / ONE⌋`, in [0, ONE], of the arguments' shape.
 
     `deviations` is in ONE; `elapsed`, seconds from the draw to the commit, is not negative.
-    Closeness is `q = max(0, ONE − ⌊d·ONE/δ⌋)`, latency `L = min(ONE, ⌊elapsed·ONE/window⌋)`.
     """
-    distance = deviations.astype(np.int64) * ONE // parameters.closeness_scale
-    closeness = np.maximum(0, ONE - distance)
-    latency = np.minimum(ONE, elapsed * ONE // parameters.commit_window)
-    earned = parameters.quality_weight * closeness - parameters.cost_weight * latency
+    worth = parameters.quality_weight * closeness(parameters, deviations)
+    earned = worth - parameters.cost_weight * latency(parameters, elapsed)
     shares: NDArray[np.int64] = np.maximum(0, earned) // ONE
     return shares
+
+
+def closeness(parameters: RoundsParameters, deviations: SeatVector) -> NDArray[np.int64]:
+    """Return `q = max(0, ONE − ⌊d·ONE/δ⌋)` of each deviation d, in [0, ONE], of its shape."""
+    distance = deviations.astype(np.int64) * ONE // parameters.closeness_scale
+    return np.maximum(0, ONE - distance)
+
+
+def latency(parameters: RoundsParameters, elapsed: NDArray[np.int64]) -> NDArray[np.int64]:
+    """
+    Return `L = min(ONE, ⌊elapsed·ONE/window⌋)`, in [0, ONE], of the argument's shape.
+
+    `elapsed`, seconds from the draw to the commit, is not negative.
+    """
+    return np.minimum(ONE, elapsed * ONE // parameters.commit_window)
 
 
 def seat_rewards(budget: int, panel_size: int, shares: NDArray[np.int64]) -> tuple[int, ...]:

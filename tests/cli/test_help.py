@@ -63,6 +63,7 @@ def test_the_commands_are_those_that_the_documentation_names() -> None:
         "deploy",
         "devnet",
         "evaluate",
+        "explain",
         "keys devnet",
         "keys import",
         "keys list",
