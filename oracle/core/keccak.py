@@ -9,15 +9,16 @@ times less than the portable way of Ethereum's libraries, which is what remains 
 from __future__ import annotations
 
 try:
-    from sha3 import keccak_256
+    from sha3 import keccak_256 as _compiled
 except ImportError:  # no binary for this platform
-    from eth_utils.crypto import keccak as keccak
+    from eth_utils.crypto import keccak as _portable
+
+    def keccak(data: bytes) -> bytes:
+        """Return the 32 bytes of Keccak-256 of `data`, as Solidity's `keccak256`."""
+        return _portable(data)
 else:
 
-    def keccak(data: bytes | bytearray | memoryview) -> bytes:
+    def keccak(data: bytes) -> bytes:
         """Return the 32 bytes of Keccak-256 of `data`, as Solidity's `keccak256`."""
-        digest: bytes = keccak_256(data).digest()
+        digest: bytes = _compiled(data).digest()
         return digest
-
-
-__all__ = ["keccak"]
