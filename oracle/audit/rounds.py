@@ -180,7 +180,7 @@ class Rounds:
         block, draw = event.log.block_number, draw_of(event.args)
         opening = audited.opening
         self._findings.allow(where, "PanelDrawn", phases.may_draw(audited.state, block))
-        self._clock.check(where, "PanelDrawn.drawnAt", block, draw.drawn_at)
+        self._clock.check(where, "PanelDrawn.drawnAt", draw.drawn_at)
         if self._reader is not None and opening.draw_block <= self._reader.block:
             block_hash = self._reader.header(opening.draw_block).block_hash
             seed = draw_seed(block_hash, audited.key.contract, audited.key.round_id)
@@ -227,8 +227,7 @@ class Rounds:
         verdict = phases.may_commit(
             audited.state, self._parameters, commit.seat, commit.committed_at
         )
-        block = event.log.block_number
-        self._clock.check(where, "ScoresCommitted.committedAt", block, commit.committed_at)
+        self._clock.check(where, "ScoresCommitted.committedAt", commit.committed_at)
         if not self._findings.allow(where, "ScoresCommitted", verdict):
             return
         self._check_seat(audited, event, where)
@@ -244,7 +243,7 @@ class Rounds:
         if audited is None:
             return
         args, state = event.args, audited.state
-        seat, now = args["seat"], self._clock.time(event.log.block_number)
+        seat, now = args["seat"], self._clock.time
         at = phases.commits_close_at(self._parameters, state.drawn_at) if now is None else now
         verdict = phases.may_reveal(state, self._parameters, seat, at)
         if not self._findings.allow(where, "ScoresRevealed", verdict):
@@ -278,7 +277,7 @@ class Rounds:
         )
         self._findings.allow(where, "RoundSettled", verdict)
         block = event.log.block_number
-        self._clock.check(where, "RoundSettled.settledAt", block, logged.settled_at)
+        self._clock.check(where, "RoundSettled.settledAt", logged.settled_at)
         items = [where] * audited.opening.items
         panel = audited.facts.draw.panel
         seats = [
@@ -314,7 +313,7 @@ class Rounds:
             verdict = phases.may_cancel(audited.state, quorum, self._parameters, now)
             cancellation = cancel(audited.facts)
         self._findings.allow(where, "RoundCancelled", verdict)
-        self._clock.check(where, "RoundCancelled.cancelledAt", block, now)
+        self._clock.check(where, "RoundCancelled.cancelledAt", now)
         requester = audited.opening.requester
         self._findings.expect(where, "RoundCancelled.requester", requester, args["requester"])
         self._findings.expect(where, "RoundCancelled.refund", cancellation.refund, args["refund"])

@@ -105,7 +105,7 @@ class LogTable:
 
     def part(self, first: int, last: int) -> LogTable:
         """Return the logs of rows `first` to before `last`, with their blocks and contracts."""
-        topics, bytes_ = _starts(self.topic_count), _starts(self.size)
+        topics, bytes_ = starts(self.topic_count), starts(self.size)
         rows = slice(first, last)
         blocks, block = np.unique(self.block[rows], return_inverse=True)
         contracts, contract = np.unique(self.contract[rows], return_inverse=True)
@@ -273,7 +273,8 @@ def build(rows: Sequence[Raw]) -> LogTable:
     )
 
 
-def _starts(lengths: NDArray[Any]) -> NDArray[np.int64]:
+def starts(lengths: NDArray[Any]) -> NDArray[np.int64]:
+    """Return where parts of these lengths begin, and where the last one ends."""
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
 

@@ -126,6 +126,11 @@ class EventDecoder:
         """The first topic of every event that this decodes."""
         return tuple(self._events)
 
+    @property
+    def names(self) -> dict[bytes, str]:
+        """The names of the events by their first topics."""
+        return {topic: shape.name for topic, shape in self._events.items()}
+
     def decode(self, log: Log) -> Event | None:
         """
         Return the event of `log`, or `None` if the ABI has none with its first topic.

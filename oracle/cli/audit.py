@@ -39,7 +39,7 @@ def audit(
             session.web3,
             session.deployment,
             block,
-            lambda reached: told(reached, session.state.block, "auditing"),
+            lambda reached, logs: told(reached, session.state.block, "auditing"),
         )
     if reading.json:
         session.output.data("audit", report.to_json())
