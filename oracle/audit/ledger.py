@@ -173,14 +173,14 @@ class Ledger:
         entry.exitable_at = event.args["exitableAt"]
         left_at = entry.exitable_at - self._parameters.exit_delay
         block = event.log.block_number
-        self._clock.check(where, "NodeExited.exitableAt − exitDelay", block, left_at)
+        self._clock.check(where, "NodeExited.exitableAt − exitDelay", left_at)
         self.roster.leave(event.args["nodeId"], block)
 
     def _withdrawn(self, event: Event, where: Where) -> None:
         entry = self._known(event, where)
         if entry is None:
             return
-        now = self._clock.time(event.log.block_number)
+        now = self._clock.time
         waited = entry.exitable_at and (now is None or now >= entry.exitable_at)
         self._findings.expect(where, "StakeWithdrawn after the exit delay", True, bool(waited))
         self._findings.expect(where, "StakeWithdrawn.owner", entry.owner, event.args["owner"])

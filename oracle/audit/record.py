@@ -8,7 +8,7 @@ be kept by an audit that nobody looks into.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from oracle.core.facts import Commit, Draw, Opening, RoundKey
@@ -48,8 +48,28 @@ class RoundRecord:
         return domain_name(self.opening.terms.domain)
 
 
-Recorder = Callable[[RoundRecord], None]
-"""Hears of each round when it ends, and last of those that still run."""
+class Records:
+    """
+    The rounds of an audit as they end, then those that still run; or `only` the one of that id.
+
+    An audit that starts again, because the chain was reorganised under it, begins anew here too.
+    """
+
+    def __init__(self, only: int | None = None) -> None:
+        self._only = only
+        self._found: list[RoundRecord] = []
+
+    def begin(self) -> None:
+        """Forget what an abandoned attempt recorded."""
+        self._found.clear()
+
+    def add(self, record: RoundRecord) -> None:
+        """Keep a round, if it is one that is wanted."""
+        if self._only in (None, record.key.round_id):
+            self._found.append(record)
+
+    def __iter__(self) -> Iterator[RoundRecord]:
+        return iter(self._found)
 
 
 def domain_name(domain: bytes) -> str:

@@ -10,23 +10,25 @@ the order, who sent a contract tokens unasked, and a rotation that changes nothi
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy.artifacts import load
 from oracle.audit.clock import Clock
+from oracle.audit.fetch import BranchAbandoned
 from oracle.audit.findings import Findings, Where
 from oracle.audit.ledger import Ledger
-from oracle.audit.reader import ChainReader, Reader
-from oracle.audit.record import Recorder
+from oracle.audit.reader import Reader
+from oracle.audit.record import Records
 from oracle.audit.report import Report, report
 from oracle.audit.rounds import Rounds
 from oracle.audit.solvency import Vault
+from oracle.audit.sources import ChainSource, Source
 from oracle.audit.storage import compare
 from oracle.chain.deployment import Deployment
-from oracle.chain.logs import Event, EventDecoder, Log, read_logs
+from oracle.chain.logs import Event, EventDecoder, Log
 from oracle.core.reveals import RevealRefused
 
 if TYPE_CHECKING:
@@ -44,10 +46,12 @@ _TRANSFER = (
         ],
     },
 )
+ATTEMPTS = 5
+"""How often an audit begins again because the chain was reorganised under it."""
 
 Handler = Callable[[Event, Where], None]
-Progress = Callable[[int], None]
-"""Hears of each block that the audit reaches."""
+Progress = Callable[[int, int], None]
+"""Hears of the block that the audit has reached, and of the number of logs so far."""
 
 
 def run(
@@ -55,55 +59,59 @@ def run(
     deployment: Deployment,
     block: int | None = None,
     progress: Progress | None = None,
-    recorder: Recorder | None = None,
+    cache: Path | None = None,
+    records: Records | None = None,
 ) -> Report:
     """
-    Audit a deployment up to `block`, by default the latest one; `recorder` hears of each round.
+    Audit a deployment up to `block`, by default the latest one; `records` keeps the rounds.
 
-    Raises `NodeBehind`, `LogsUnavailable`, `RpcUnreachable`.
+    What was read before is taken from `cache`, a directory. Nothing is called wrong before it was
+    read twice, the second time from the node alone. Raises `BranchAbandoned` for a chain that does
+    not settle, and what `Fetcher` and `ChainReader` raise.
     """
-    reader = ChainReader(web3, deployment, block)
-    logs = read(web3, deployment, reader.block)
-    return replay(deployment, _announced(logs, progress), reader, recorder)
+    report = _run(lambda: ChainSource(web3, deployment, block, cache), progress, records)
+    if report.right:
+        return report
+    return _run(lambda: ChainSource(web3, deployment, block), progress, records)
 
 
-def read(web3: Web3, deployment: Deployment, last: int) -> Iterator[Log]:
-    """
-    Yield all logs of both contracts and of the token's transfers from or to them, in chain order.
+def _run(
+    source: Callable[[], ChainSource], progress: Progress | None, records: Records | None
+) -> Report:
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return audit(source(), progress, records)
+        except BranchAbandoned:
+            continue
+    return audit(source(), progress, records)
 
-    `last` is the last block. Raises `NodeBehind`, `LogsUnavailable`, `RpcUnreachable`.
-    """
-    contracts = [deployment.registry.address, deployment.rounds.address]
-    accounts = [bytes(12) + bytes.fromhex(contract[2:]) for contract in contracts]
-    first, token = deployment.start_block, deployment.token
-    moved = EventDecoder(_TRANSFER).topics
-    sent = read_logs(web3, [token], first, last, topics=moved, indexed=[accounts])
-    received = read_logs(web3, [token], first, last, topics=moved, indexed=[(), accounts])
-    latest: Log | None = None
-    for log in heapq.merge(read_logs(web3, contracts, first, last), sent, received, key=_place):
-        if log != latest:  # what one contract sends the other is in two answers
-            yield log
-        latest = log
+
+def audit(
+    source: Source, progress: Progress | None = None, records: Records | None = None
+) -> Report:
+    """Audit all logs of a source, and what the chain has stored after them."""
+    reader = source.reader
+    return _Replay(source.deployment, reader, records).of(_logs(source, reader, progress))
 
 
 def replay(
     deployment: Deployment,
     logs: Iterable[Log],
     reader: Reader | None,
-    recorder: Recorder | None = None,
+    records: Records | None = None,
 ) -> Report:
     """
-    Audit `logs`, which `read` gives, or a file of what it gave; `recorder` hears of each round.
+    Audit `logs` in chain order; `records` keeps the rounds.
 
     Without a `reader` nothing is asked of a chain: seeds, block times, digests and storage are
     then compared only as far as logs contradict each other.
     """
-    return _Replay(deployment, reader, recorder).of(logs)
+    return _Replay(deployment, reader, records).of(logs)
 
 
 class _Replay:
     def __init__(
-        self, deployment: Deployment, reader: Reader | None, recorder: Recorder | None
+        self, deployment: Deployment, reader: Reader | None, records: Records | None
     ) -> None:
         self._deployment = deployment
         self._reader = reader
@@ -119,7 +127,7 @@ class _Replay:
         parameters = deployment.registry_parameters
         self._ledger = Ledger(parameters, findings, clock, self._vaults[0], reader)
         self._rounds = Rounds(
-            deployment, findings, clock, self._vaults[1], self._ledger, reader, recorder
+            deployment, findings, clock, self._vaults[1], self._ledger, reader, records
         )
         self._decoders = {
             deployment.token: EventDecoder(_TRANSFER),
@@ -152,7 +160,7 @@ class _Replay:
             name = self._handle(log, where)
             counts[name] = counts.get(name, 0) + 1
         self._close(latest)
-        self._rounds.tell_running()
+        self._rounds.record_running()
         if self._reader is not None:
             compare(
                 self._findings,
@@ -226,8 +234,11 @@ def _place(log: Log) -> tuple[int, int]:
     return log.block_number, log.log_index
 
 
-def _announced(logs: Iterable[Log], progress: Progress | None) -> Iterable[Log]:
-    for log in logs:
-        if progress is not None:
-            progress(log.block_number)
-        yield log
+def _logs(source: Source, reader: Reader, progress: Progress | None) -> Iterator[Log]:
+    count = 0
+    for table in source.tables():
+        reader.enter(table)
+        yield from table.logs()
+        count += len(table)
+        if progress is not None and len(table):
+            progress(int(table.number[-1]), count)

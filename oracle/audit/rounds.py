@@ -18,7 +18,7 @@ from oracle.audit.clock import Clock
 from oracle.audit.findings import Findings, Where
 from oracle.audit.ledger import Ledger
 from oracle.audit.reader import Reader
-from oracle.audit.record import Recorder, RoundRecord
+from oracle.audit.record import Records, RoundRecord
 from oracle.audit.solvency import Vault
 from oracle.chain.deployment import Deployment
 from oracle.chain.logs import Event
@@ -121,9 +121,11 @@ class Rounds:
         vault: Vault,
         ledger: Ledger,
         reader: Reader | None,
-        recorder: Recorder | None = None,
+        records: Records | None = None,
     ) -> None:
-        self._recorder = recorder
+        self._records = records
+        if records is not None:
+            records.begin()
         self._deployment = deployment
         self._parameters = deployment.rounds_parameters
         self._findings = findings
@@ -222,7 +224,7 @@ class Rounds:
         block, draw = event.log.block_number, draw_of(event.args)
         opening = audited.opening
         self._findings.allow(where, "PanelDrawn", phases.may_draw(audited.state, block))
-        self._clock.check(where, "PanelDrawn.drawnAt", block, draw.drawn_at)
+        self._clock.check(where, "PanelDrawn.drawnAt", draw.drawn_at)
         if self._reader is not None and opening.draw_block <= self._reader.block:
             block_hash = self._reader.header(opening.draw_block).block_hash
             seed = draw_seed(block_hash, audited.key.contract, audited.key.round_id)
@@ -269,8 +271,7 @@ class Rounds:
         verdict = phases.may_commit(
             audited.state, self._parameters, commit.seat, commit.committed_at
         )
-        block = event.log.block_number
-        self._clock.check(where, "ScoresCommitted.committedAt", block, commit.committed_at)
+        self._clock.check(where, "ScoresCommitted.committedAt", commit.committed_at)
         if not self._findings.allow(where, "ScoresCommitted", verdict):
             return
         self._check_seat(audited, event, where)
@@ -286,7 +287,7 @@ class Rounds:
         if audited is None:
             return
         args, state = event.args, audited.state
-        seat, now = args["seat"], self._clock.time(event.log.block_number)
+        seat, now = args["seat"], self._clock.time
         at = phases.commits_close_at(self._parameters, state.drawn_at) if now is None else now
         verdict = phases.may_reveal(state, self._parameters, seat, at)
         if not self._findings.allow(where, "ScoresRevealed", verdict):
@@ -320,7 +321,7 @@ class Rounds:
         )
         self._findings.allow(where, "RoundSettled", verdict)
         block = event.log.block_number
-        self._clock.check(where, "RoundSettled.settledAt", block, logged.settled_at)
+        self._clock.check(where, "RoundSettled.settledAt", logged.settled_at)
         items = [where] * audited.opening.items
         panel = audited.facts.draw.panel
         seats = [
@@ -344,7 +345,7 @@ class Rounds:
             self._announce("RewardCredited", audited, _reward(payment))
         self._announce_slashes(audited, settlement.outcomes, block)
         self._announce_trusts(audited, settlement)
-        self._tell(audited, revealed)
+        self._record(audited, revealed)
 
     def _cancelled(self, event: Event, where: Where) -> None:
         audited = self._known(event, where)
@@ -359,7 +360,7 @@ class Rounds:
             verdict = phases.may_cancel(audited.state, quorum, self._parameters, now)
             cancellation = cancel(audited.facts)
         self._findings.allow(where, "RoundCancelled", verdict)
-        self._clock.check(where, "RoundCancelled.cancelledAt", block, now)
+        self._clock.check(where, "RoundCancelled.cancelledAt", now)
         requester = audited.opening.requester
         self._findings.expect(where, "RoundCancelled.requester", requester, args["requester"])
         self._findings.expect(where, "RoundCancelled.refund", cancellation.refund, args["refund"])
@@ -367,17 +368,17 @@ class Rounds:
         self._end(audited, cancellation.digest(now), now, event)
         self.credits[requester] += cancellation.refund
         self._announce_slashes(audited, cancellation.outcomes, block)
-        self._tell(audited, revealed)
+        self._record(audited, revealed)
 
-    def tell_running(self) -> None:
-        """Tell the recorder of the rounds that have not ended."""
+    def record_running(self) -> None:
+        """Record the rounds that have not ended."""
         for audited in self:
             if audited.ended_in is None:
-                self._tell(audited, audited.state.revealed)
+                self._record(audited, audited.state.revealed)
 
-    def _tell(self, audited: Audited, revealed: int) -> None:
-        if self._recorder is not None:
-            self._recorder(audited.record(revealed))
+    def _record(self, audited: Audited, revealed: int) -> None:
+        if self._records is not None:
+            self._records.add(audited.record(revealed))
 
     def _end(self, audited: Audited, digest: bytes, ended_at: int, event: Event) -> None:
         audited.digest = digest

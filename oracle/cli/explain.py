@@ -34,27 +34,23 @@ def explain(
     Example: poq explain --round 1 --node 2
     """
     from oracle.audit.explanation import explain as explained
-    from oracle.audit.record import RoundRecord
+    from oracle.audit.record import Records
     from oracle.audit.replay import run
     from oracle.audit.sentences import paragraphs, plain
     from oracle.cli.session import Session
 
     session = Session(reading)
     deployment = session.deployment
-    found: list[RoundRecord] = []
-
-    def keep(record: RoundRecord) -> None:
-        if record.key.round_id == round_id:
-            found.append(record)
-
+    records = Records(only=round_id)
     with session.output.progress() as told:
         report = run(
             session.web3,
             deployment,
             block,
-            lambda reached: told(reached, session.state.block, "auditing"),
-            keep,
+            lambda reached, logs: told(reached, session.state.block, "auditing"),
+            records=records,
         )
+    found = list(records)
     if not found:
         count = len(report.rounds)
         raise Stop(Exit.USAGE, f"There is no round {round_id}: {count} were opened so far.")

@@ -8,9 +8,8 @@ is not decided here. Section 3 of docs/protocol.md; twin of `QualityRounds.commi
 
 from __future__ import annotations
 
-from eth_utils.crypto import keccak
-
 from oracle.core.facts import RoundKey
+from oracle.core.keccak import keccak
 from oracle.core.words import word
 
 _SECRET_BYTES = 32

@@ -11,30 +11,53 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import reduce
 
-from eth_abi.abi import encode
-from eth_utils.crypto import keccak
-
 from oracle.core.facts import Commit, Draw, Opening, RoundKey, pack_panel
+from oracle.core.keccak import keccak
 from oracle.core.words import word
 
-PANEL_DRAWN = keccak(text="PanelDrawn(uint256,uint256,bytes32,bytes)")
-SCORES_COMMITTED = keccak(text="ScoresCommitted(uint256,uint256,uint32,uint256,bytes32)")
+PANEL_DRAWN = keccak(b"PanelDrawn(uint256,uint256,bytes32,bytes)")
+SCORES_COMMITTED = keccak(b"ScoresCommitted(uint256,uint256,uint32,uint256,bytes32)")
 ROUND_SETTLED = keccak(
-    text="RoundSettled(uint256,address,uint256,uint256,bytes32[],bytes,bytes,bytes,uint256)"
+    b"RoundSettled(uint256,address,uint256,uint256,bytes32[],bytes,bytes,bytes,uint256)"
 )
-ROUND_CANCELLED = keccak(text="RoundCancelled(uint256,address,uint256,uint256)")
+ROUND_CANCELLED = keccak(b"RoundCancelled(uint256,address,uint256,uint256)")
 
-_TERMS = "(bytes32,uint8,uint16,uint8,uint8,address,bytes32,uint128,uint128,uint128)"
-_BATCH = "(uint32,address,uint16,uint16,bytes32)"
-_OPENING = f"(address,uint64,{_TERMS},{_BATCH}[],bytes32)"
+_OPENING_AT = word(4 * 32)
+"""Where the opening begins in the preimage of digest₀: after four words."""
+_BATCHES_AT = word(14 * 32)
+"""Where the batches begin in an opening: after its head of fourteen words."""
 
 
 def opening_digest(key: RoundKey, opening: Opening) -> bytes:
     """Return digest₀, `H(chainId, contract, roundId, opening)`."""
+    terms = opening.terms
     return keccak(
-        encode(
-            ["uint256", "address", "uint256", _OPENING],
-            [key.chain_id, key.contract, key.round_id, opening.as_tuple()],
+        word(key.chain_id)
+        + word(key.contract)
+        + word(key.round_id)
+        + _OPENING_AT
+        + word(opening.requester)
+        + word(opening.draw_block)
+        + terms.domain
+        + word(terms.rule)
+        + word(terms.trim)
+        + word(terms.panel_size)
+        + word(terms.quorum)
+        + word(terms.oracle)
+        + terms.workload_hash
+        + word(terms.inference_budget)
+        + word(terms.evaluator_budget)
+        + word(terms.settlement_fee)
+        + _BATCHES_AT
+        + opening.uri_hash
+        + word(len(opening.batches))
+        + b"".join(
+            word(batch.node_id)
+            + word(batch.owner)
+            + word(batch.items)
+            + word(batch.cost)
+            + batch.outputs_hash
+            for batch in opening.batches
         )
     )
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from eth_utils.address import to_checksum_address
-
 from oracle.core.consensus import Rule
 from oracle.core.structs import Struct
 from oracle.core.units import WrongLength
+from oracle.core.words import account
 
 _PANEL_ENTRY = 28
 
@@ -220,7 +219,7 @@ def unpack_panel(packed: bytes) -> tuple[Seat, ...]:
     return tuple(
         Seat(
             int.from_bytes(entry[:4]),
-            to_checksum_address(entry[4:24]),
+            account(entry[4:24]),
             int.from_bytes(entry[24:]),
         )
         for entry in entries

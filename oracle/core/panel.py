@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from eth_utils.crypto import keccak
-
+from oracle.core.keccak import keccak
 from oracle.core.words import word
 
 SPARE_STEPS = 64

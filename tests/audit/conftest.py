@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from oracle.audit.fetch import Fetcher, flattened
 from oracle.audit.reader import ChainReader, Reader
-from oracle.audit.replay import read, run
+from oracle.audit.replay import run
 from oracle.audit.report import Report
 from oracle.chain import calls
 from oracle.chain.deployment import Deployment
@@ -33,7 +34,7 @@ class Recorded:
     logs: tuple[Log, ...]
     reader: Reader
     report: Report
-    progress: tuple[int, ...]
+    progress: tuple[tuple[int, int], ...]
 
 
 class Remembering:
@@ -54,9 +55,10 @@ def recorded() -> Recorded:
     network = _play()
     deployment = network.deployment
     reader = cast(Reader, Remembering(ChainReader(network.web3, deployment)))
-    logs = tuple(read(network.web3, deployment, reader.block))
-    progress: list[int] = []
-    report = run(network.web3, deployment, progress=progress.append)
+    chunks = Fetcher(network.web3, deployment).chunks(deployment.start_block, reader.block)
+    logs = tuple(flattened(chunks))
+    progress: list[tuple[int, int]] = []
+    report = run(network.web3, deployment, progress=lambda *told: progress.append(told))
     return Recorded(deployment, logs, reader, report, tuple(progress))
 
 

@@ -238,8 +238,10 @@ def _closeness_rank(standing: Standing) -> tuple[float, float, int]:
 
 
 def _level(deviation: int, agreed: int) -> int:
-    """How far off a seat is, 0 to 4: in halves of what counts as agreement."""
-    return min(4, 2 * deviation // agreed) if agreed else 4 * bool(deviation)
+    """How dark a deviation is shown: 0 in agreement, then 1, 2 from 1.5 times it on, 3 from 2."""
+    if deviation <= agreed:
+        return 0
+    return 1 + (2 * deviation >= 3 * agreed) + (deviation >= 2 * agreed)
 
 
 def _named(node: int, names: Mapping[int, str]) -> str:
@@ -267,7 +269,7 @@ def _round_row(record: RoundRecord) -> dict[str, Any]:
 
 
 def _trust_lines(ended: Sequence[RoundRecord]) -> list[dict[str, Any]]:
-    """For each domain its rounds in the order of settling, and the trust of each node after each."""
+    """For each domain its rounds in the order of settling, and each node's trust after each."""
     domains: dict[bytes, list[RoundRecord]] = {}
     for record in ended:
         domains.setdefault(record.opening.terms.domain, []).append(record)
@@ -326,7 +328,12 @@ def _detail(record: RoundRecord, rates: TrustParameters, most: int) -> dict[str,
         "quorum": terms.quorum,
         "facts": _facts(record),
         "batches": [
-            {"node": batch.node_id, "items": batch.items, "cost": batch.cost, "paid": tokens(reward)}
+            {
+                "node": batch.node_id,
+                "items": batch.items,
+                "cost": batch.cost,
+                "paid": tokens(reward),
+            }
             for batch, reward in zip(opening.batches, paid, strict=True)
         ],
         "seats": _seats(record),

@@ -254,7 +254,10 @@
     const batchOf = (item) => round.batches[ends.findIndex((end) => item < end)];
     const columns = ["item", "consensus", ...seats.map((seat) => called(seat.node) + (beyond(round, seat) ? " ▲" : "")), "from"];
     const frame = tableOf(`Items of round ${round.round}`, columns, []);
-    const level = (gap) => (round.agreement ? Math.min(4, Math.floor((2 * Math.abs(gap)) / round.agreement)) : gap ? 4 : 0);
+    const level = (gap) => {
+      const off = Math.abs(gap);
+      return off <= round.agreement ? 0 : 1 + (2 * off >= 3 * round.agreement) + (off >= 2 * round.agreement);
+    };
     const gap = (value) => `${value < 0 ? "−" : "+"}${unit(Math.abs(value), 2)}`;
     const cells = items.map((item, i) => [
       item,
