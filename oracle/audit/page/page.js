@@ -29,7 +29,6 @@
     const rows = options.data ? options.data.length : table.tBodies[0].rows.length;
     const frame = table.parentElement;
     const label = frame.getAttribute("aria-label");
-    const labelled = frame.getAttribute("aria-labelledby");
     const made = new DataTable(table, {
       order: [],
       autoWidth: false,
@@ -49,13 +48,12 @@
     // The table scrolls sideways, its controls stay.
     const scrolling = frame.querySelector(".dt-layout-table") || frame;
     if (scrolling !== frame) {
-      for (const name of ["role", "tabindex", "aria-label", "aria-labelledby"]) frame.removeAttribute(name);
+      for (const name of ["role", "tabindex", "aria-label"]) frame.removeAttribute(name);
       frame.classList.replace("scroll", "framed");
     }
     scrolling.setAttribute("role", "region");
     scrolling.setAttribute("tabindex", "0");
-    if (label) scrolling.setAttribute("aria-label", label);
-    if (labelled) scrolling.setAttribute("aria-labelledby", labelled);
+    scrolling.setAttribute("aria-label", label);
     return made;
   }
 
@@ -192,7 +190,7 @@
         number(seat.slashed, seat.slashed.replaceAll(",", "")),
       ];
     });
-    return tableOf(`Seats of round ${round.round}`, columns, rows);
+    return tableOf(`Table of the seats of round ${round.round}`, columns, rows);
   }
 
   function batchTable(round) {
@@ -202,7 +200,7 @@
       number(unit(batch.cost)),
       number(batch.paid, batch.paid.replaceAll(",", "")),
     ]);
-    return tableOf(`Batches of round ${round.round}`, ["node", "items", "cost", "paid"], rows);
+    return tableOf(`Table of the batches of round ${round.round}`, ["node", "items", "cost", "paid"], rows);
   }
 
   function itemChart(round, { consensus, scores, items }, seats) {
@@ -253,7 +251,7 @@
     for (const batch of round.batches) ends.push((ends.length ? ends[ends.length - 1] : 0) + batch.items);
     const batchOf = (item) => round.batches[ends.findIndex((end) => item < end)];
     const columns = ["item", "consensus", ...seats.map((seat) => called(seat.node) + (beyond(round, seat) ? " ▲" : "")), "from"];
-    const frame = tableOf(`Items of round ${round.round}`, columns, []);
+    const frame = tableOf(`Table of the items of round ${round.round}`, columns, []);
     const level = (gap) => {
       const off = Math.abs(gap);
       return off <= round.agreement ? 0 : 1 + (2 * off >= 3 * round.agreement) + (off >= 2 * round.agreement);
