@@ -35,7 +35,7 @@ def text_of(explanation: Explanation) -> str:
 
 def value(formula: str) -> Fraction | None:
     """Return what a formula is, `None` if it still has names in it."""
-    if re.search(r"[^\W\d_]", re.sub("max|min|ONE", "", formula)):
+    if re.search(r"[^\W\d_]", re.sub("max|min|ONE|²", "", formula)):
         return None
     for sign, operator in (
         ("⌊", "math.floor("),
