@@ -16,7 +16,6 @@ from oracle.audit.findings import Findings, Mismatch
 from oracle.audit.ledger import Ledger
 from oracle.audit.rounds import Audited, Rounds
 from oracle.chain.deployment import Deployment
-from oracle.core.facts import Conduct
 from oracle.core.units import TRUST_ONE
 
 if TYPE_CHECKING:
@@ -250,7 +249,6 @@ def _nodes(ledger: Ledger, payouts: Iterable[Payout]) -> tuple[NodeSummary, ...]
 
 def _summary(audited: Audited) -> RoundSummary:
     terms = audited.opening.terms
-    outcomes = () if audited.settlement is None else audited.settlement.outcomes
     return RoundSummary(
         round=audited.key.round_id,
         phase=_phase(audited),
@@ -258,7 +256,7 @@ def _summary(audited: Audited) -> RoundSummary:
         rule=terms.rule.name,
         items=audited.opening.items,
         seats=terms.panel_size,
-        present=sum(outcome.conduct is Conduct.PRESENT for outcome in outcomes),
+        present=0 if audited.ended is None else audited.ended.present,
         deposit=terms.deposit,
         digest="0x" + audited.digest.hex(),
         ended_in=None if audited.ended_in is None else "0x" + audited.ended_in.hex(),
@@ -268,18 +266,17 @@ def _summary(audited: Audited) -> RoundSummary:
 def _phase(audited: Audited) -> str:
     if audited.ended_in is None:
         return audited.state.phase.name.lower()
-    return "cancelled" if audited.settlement is None else "settled"
+    return "cancelled" if audited.ended is None else "settled"
 
 
 def _payouts(audited: Audited) -> Iterable[Payout]:
-    round_id, settlement = audited.key.round_id, audited.settlement
-    opening = audited.opening
-    if settlement is not None and audited.settler is not None:
-        for payment in settlement.payments():
+    round_id, opening, ended = audited.key.round_id, audited.opening, audited.ended
+    if ended is not None:
+        for payment in ended.payments:
             role = payment.role.name.lower()
             yield Payout(round_id, role, payment.node_id, payment.account, payment.amount)
-        yield Payout(round_id, "fee", None, audited.settler, settlement.fee)
-        yield Payout(round_id, "refund", None, opening.requester, settlement.refund)
+        yield Payout(round_id, "fee", None, ended.settler, opening.terms.settlement_fee)
+        yield Payout(round_id, "refund", None, opening.requester, ended.refund)
     elif audited.ended_in is not None:
         yield Payout(round_id, "refund", None, opening.requester, opening.terms.deposit)
 

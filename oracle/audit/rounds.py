@@ -53,9 +53,23 @@ from oracle.core.units import (
 _CLOSED = RoundState(Phase.CLOSED, 0, 0, 0, 0, 0, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a settled round came to: seats that were present, and who was paid, wei."""
+
+    present: int
+    payments: tuple[Payment, ...]
+    settler: str
+    refund: int
+
+
 @dataclass(slots=True)
 class Audited:
-    """A round so far: its facts, and at its end what it paid and how it ended."""
+    """
+    A round so far: its facts, and at its end what it paid and how it ended.
+
+    Of a round that was audited in bulk, `draw`, `commits` and `settlement` are forgotten then.
+    """
 
     key: RoundKey
     opening: Opening
@@ -66,6 +80,7 @@ class Audited:
     settlement: Settlement | None = None
     settler: str | None = None
     ended_in: bytes | None = None
+    ended: Ended | None = None
 
     @property
     def facts(self) -> DrawnRound:
@@ -116,6 +131,10 @@ class Rounds:
 
     def __len__(self) -> int:
         return len(self._rounds)
+
+    def get(self, round_id: int) -> Audited | None:
+        """Return a round, `None` if it was never opened."""
+        return self._rounds.get(round_id)
 
     @property
     def registry_handlers(self) -> Mapping[str, Callable[[Event, Where], None]]:
@@ -288,8 +307,12 @@ class Rounds:
         self._compare(items, "RoundSettled.consensus", 2, settlement.consensus, logged.consensus)
         self._compare(seats, "RoundSettled.deviations", 2, right, logged.deviations)
         expect(where, "RoundSettled.refund", settlement.refund, logged.refund)
-        self._end(audited, settlement.digest(logged.settler, logged.settled_at), event)
+        digest = settlement.digest(logged.settler, logged.settled_at)
+        self.close_round(audited, digest, event.log.transaction_hash)
         audited.settlement, audited.settler = settlement, logged.settler
+        audited.ended = Ended(
+            len(settlement.reveals), settlement.payments(), logged.settler, settlement.refund
+        )
 
         opening = audited.opening
         self.credits[logged.settler] += settlement.fee
@@ -317,14 +340,15 @@ class Rounds:
         requester = audited.opening.requester
         self._findings.expect(where, "RoundCancelled.requester", requester, args["requester"])
         self._findings.expect(where, "RoundCancelled.refund", cancellation.refund, args["refund"])
-        self._end(audited, cancellation.digest(now), event)
+        self.close_round(audited, cancellation.digest(now), event.log.transaction_hash)
         self.credits[requester] += cancellation.refund
         self._announce_slashes(audited, cancellation.outcomes, block)
 
-    def _end(self, audited: Audited, digest: bytes, event: Event) -> None:
+    def close_round(self, audited: Audited, digest: bytes, transaction: bytes) -> None:
+        """End a round with its last digest."""
         audited.digest = digest
         audited.state = _CLOSED
-        audited.ended_in = event.log.transaction_hash
+        audited.ended_in = transaction
 
     def _announce_slashes(
         self, audited: Audited, outcomes: tuple[Outcome, ...], block: int
