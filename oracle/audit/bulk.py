@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,7 +78,7 @@ class Columns:
         steps[:, 64:] = body
         packed = steps[order].tobytes()
         ids, first = np.unique(round_ids[order], return_index=True)
-        ends = [*first[1:].tolist(), len(order)]
+        bounds = [*first.tolist(), len(order)]
         self._rows: list[int] = commits[order].tolist()
         self._seats: list[int] = words[order, 2, 31].tolist()
         self._nodes: list[int] = _numbers(words[order, 3, 28:]).tolist()
@@ -86,7 +87,7 @@ class Columns:
         self._steps = [keccak(packed[i : i + 128]) for i in range(0, len(packed), 128)]
         self._waiting = {
             round_id: [begin, end]
-            for round_id, begin, end in zip(ids.tolist(), first.tolist(), ends, strict=True)
+            for round_id, (begin, end) in zip(ids.tolist(), pairwise(bounds), strict=True)
         }
 
         # RewardCredited: roundId, nodeId, account | role, amount
