@@ -75,12 +75,15 @@ class ChunkCache:
             yield Chunk(first, until, block_hash, table)
 
     def _keep(self, chunk: Chunk) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True)
         name = f"{chunk.first:012}-{chunk.last:012}-{chunk.last_hash.hex()}.logs"
         content = chunk.table.to_bytes()
         draft = self._directory / f".{name}.{os.getpid()}"
-        draft.write_bytes(hashlib.sha256(content).digest() + content)
-        draft.replace(self._directory / name)
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(hashlib.sha256(content).digest() + content)
+            draft.replace(self._directory / name)
+        except OSError:
+            return  # a cache that cannot be written saves no time, and that is all
 
 
 def _read(path: Path) -> LogTable | None:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,28 +44,48 @@ def export(source: ChainSource, path: Path, progress: Progress | None = None) ->
 
     Raises what auditing the source raises, and `OSError`.
     """
+    reports: list[Report] = []
+
+    def answers(draft: Path) -> Answers:
+        reader = RecordingReader(source.reader, source.block_hash)
+        reports.append(audit(_Written(draft, source.deployment, reader), progress))
+        source.check()
+        return reader.answers
+
+    write(path, source.deployment, source.tables(), answers)
+    return reports[0]
+
+
+def write(
+    path: Path,
+    deployment: Deployment,
+    tables: Iterable[LogTable],
+    answers: Callable[[Path], Answers],
+) -> None:
+    """
+    Write a deployment, its logs and what its chain answers to `path`, completely or not at all.
+
+    `answers` is called with a file that has all but them, so that what is asked can depend on it.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         sums: dict[str, str] = {}
         count = 0
         with zipfile.ZipFile(draft, "w") as archive:
-            _put(archive, sums, DEPLOYMENT, to_bytes(source.deployment))
-            for number, table in enumerate(rechunked(source.tables(), LOGS_A_MEMBER)):
+            _put(archive, sums, DEPLOYMENT, to_bytes(deployment))
+            for number, table in enumerate(rechunked(tables, LOGS_A_MEMBER)):
                 _put(archive, sums, f"logs/{number:06}", table.to_bytes())
                 count += len(table)
-        reader = RecordingReader(source.reader, source.block_hash)
-        written = _Written(draft, source.deployment, reader)
-        report = audit(written, progress)
-        source.check()
+        answered = answers(draft)
         with zipfile.ZipFile(draft, "a") as archive:
-            _put(archive, sums, STORAGE, reader.answers.to_bytes())
+            _put(archive, sums, STORAGE, answered.to_bytes())
             manifest = {
                 "version": VERSION,
                 "kind": "proof-of-quality-logs",
-                "chainId": source.deployment.chain_id,
-                "firstBlock": source.deployment.start_block,
-                "lastBlock": reader.block,
-                "lastBlockHash": "0x" + source.block_hash.hex(),
+                "chainId": deployment.chain_id,
+                "firstBlock": deployment.start_block,
+                "lastBlock": answered.block,
+                "lastBlockHash": "0x" + answered.block_hash.hex(),
                 "logs": count,
                 "sha256": sums,
             }
@@ -74,7 +94,6 @@ def export(source: ChainSource, path: Path, progress: Progress | None = None) ->
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-    return report
 
 
 class FileSource:

@@ -10,12 +10,29 @@ the order, who sent a contract tokens unasked, and a rotation that changes nothi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from deploy.artifacts import load
+from oracle.audit.bulk import (
+    COMMIT,
+    COMPARED,
+    COMPARED_OF_SLASH,
+    OTHER,
+    REWARD,
+    SETTLED,
+    TRUST,
+    Bulk,
+    NotPlain,
+    require,
+    whole_blocks,
+)
 from oracle.audit.clock import Clock
 from oracle.audit.fetch import BranchAbandoned
 from oracle.audit.findings import Findings, Where
@@ -28,6 +45,7 @@ from oracle.audit.solvency import Vault
 from oracle.audit.sources import ChainSource, Source
 from oracle.audit.storage import compare
 from oracle.chain.deployment import Deployment
+from oracle.chain.log_table import LogTable
 from oracle.chain.logs import Event, EventDecoder, Log
 from oracle.core.reveals import RevealRefused
 
@@ -46,6 +64,12 @@ _TRANSFER = (
         ],
     },
 )
+_BULKY = {
+    COMMIT: "ScoresCommitted",
+    REWARD: "RewardCredited",
+    SETTLED: "RoundSettled",
+    TRUST: "TrustUpdated",
+}
 ATTEMPTS = 5
 """How often an audit begins again because the chain was reorganised under it."""
 
@@ -89,8 +113,15 @@ def _run(
 def audit(
     source: Source, progress: Progress | None = None, records: Records | None = None
 ) -> Report:
-    """Audit all logs of a source, and what the chain has stored after them."""
+    """
+    Audit all logs of a source, and what the chain has stored after them.
+
+    That is done in bulk unless something is not as it has to be, or `records` keeps the rounds.
+    """
     reader = source.reader
+    if records is None:
+        with suppress(NotPlain):
+            return _Replay(source.deployment, reader, None).of_tables(source.tables(), progress)
     return _Replay(source.deployment, reader, records).of(_logs(source, reader, progress))
 
 
@@ -143,8 +174,72 @@ class _Replay:
             deployment.rounds.address: self._rounds.handlers,
         }
 
+    def of_tables(self, tables: Iterable[LogTable], progress: Progress | None) -> Report:
+        """Audit logs in bulk; raise `NotPlain` unless everything is as it has to be."""
+        counts: Counter[str] = Counter()
+        latest: tuple[int, int] | None = None
+        assert self._reader is not None
+        bulk = Bulk(self._rounds, self._ledger, self._deployment)
+        for table in whole_blocks(tables):
+            self._reader.enter(table)
+            self._check_places(table, latest)
+            self._of_table(table, bulk, counts)
+            latest = int(table.number[-1]), int(table.index[-1])
+            if progress is not None:
+                progress(latest[0], counts.total())
+        counts["Slashed"] += bulk.slashes
+        compared = sum(each * counts[_BULKY[kind]] for kind, each in COMPARED.items())
+        compared += COMPARED_OF_SLASH * bulk.slashes
+        self._findings.comparisons += compared + max(counts.total() - 1, 0)
+        report = self._finish(counts, self._reader.block)
+        require(report.right)
+        return report
+
+    def _check_places(self, table: LogTable, latest: tuple[int, int] | None) -> None:
+        """Raise `NotPlain` unless the logs follow each other within the blocks of the audit."""
+        numbers = table.number[table.block].astype(np.int64)
+        index = table.index.astype(np.int64)
+        later = (np.diff(numbers) > 0) | ((np.diff(numbers) == 0) & (np.diff(index) > 0))
+        first = int(numbers[0]), int(index[0])
+        require(bool(later.all()) and (latest is None or first > latest))
+        assert self._reader is not None
+        require(self._deployment.start_block <= first[0])
+        require(int(numbers[-1]) <= self._reader.block)
+
+    def _of_table(self, table: LogTable, bulk: Bulk, counts: Counter[str]) -> None:
+        kinds, columns, logs = bulk.take_apart(table)
+        times = table.time[table.block].tolist()
+        latest: Log | None = None
+        following = 0
+        for row, log in logs.items():
+            if row < following:
+                continue
+            if latest is not None and log.transaction_hash != latest.transaction_hash:
+                self._close(latest)
+            latest = log
+            if kinds[row] == SETTLED:
+                following = bulk.settle(log, row, logs, kinds, columns, times[row])
+                continue
+            require(kinds[row] == OTHER)
+            where = Where(transaction=log.transaction_hash)
+            self._findings.comparisons += 1  # its block is one of those audited
+            self._clock.enter(where, log)
+            if log.address == self._deployment.rounds.address and len(log.topics) > 1:
+                audited = self._rounds.get(int.from_bytes(log.topics[1]))
+                if audited is not None:
+                    columns.attach(audited, self._deployment.rounds_parameters, row)
+            counts[self._handle(log, where)] += 1
+            require(not self._findings.mismatches)
+        self._close(latest)
+        columns.close(self._rounds, self._deployment.rounds_parameters)
+        bulk.flush()
+        require(not self._findings.mismatches)
+        for kind, name in _BULKY.items():
+            counts[name] += kinds.count(kind)
+
     def of(self, logs: Iterable[Log]) -> Report:
-        counts: dict[str, int] = {}
+        """Audit logs one by one, and name whatever is wrong."""
+        counts: Counter[str] = Counter()
         latest: Log | None = None
         for log in logs:
             where = Where(transaction=log.transaction_hash)
@@ -158,9 +253,16 @@ class _Replay:
                 self._findings.expect(where, "order of the logs", True, follows)
             latest = log
             name = self._handle(log, where)
-            counts[name] = counts.get(name, 0) + 1
+            counts[name] += 1
         self._close(latest)
         self._rounds.record_running()
+        if self._reader is not None:
+            last = self._reader.block
+        else:
+            last = self._deployment.start_block if latest is None else latest.block_number
+        return self._finish(counts, last)
+
+    def _finish(self, counts: Mapping[str, int], last: int) -> Report:
         if self._reader is not None:
             compare(
                 self._findings,
@@ -170,16 +272,12 @@ class _Replay:
                 self._vaults,
                 self._reader,
             )
-        if self._reader is not None:
-            last = self._reader.block
-        else:
-            last = self._deployment.start_block if latest is None else latest.block_number
         return report(
             self._deployment,
             self._findings,
             self._ledger,
             self._rounds,
-            counts,
+            {name: count for name, count in counts.items() if count},
             last_block=last,
             on_chain=self._reader is not None,
         )

@@ -54,9 +54,23 @@ from oracle.core.units import (
 _CLOSED = RoundState(Phase.CLOSED, 0, 0, 0, 0, 0, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a settled round came to: seats that were present, and who was paid, wei."""
+
+    present: int
+    payments: tuple[Payment, ...]
+    settler: str
+    refund: int
+
+
 @dataclass(slots=True)
 class Audited:
-    """A round so far: its facts, and at its end what it paid and how it ended."""
+    """
+    A round so far: its facts, and at its end what it paid and how it ended.
+
+    Of a round that was audited in bulk, `draw`, `commits` and `settlement` are forgotten then.
+    """
 
     key: RoundKey
     opening: Opening
@@ -70,6 +84,7 @@ class Audited:
     settler: str | None = None
     ended_in: bytes | None = None
     ended_at: int | None = None
+    ended: Ended | None = None
     trusts: dict[int, tuple[int, int]] = field(default_factory=dict)
     slashes: dict[int, int] = field(default_factory=dict)
 
@@ -87,7 +102,7 @@ class Audited:
         """open, drawn, settled or cancelled."""
         if self.ended_in is None:
             return self.state.phase.name.lower()
-        return "cancelled" if self.settlement is None else "settled"
+        return "cancelled" if self.ended is None else "settled"
 
     def record(self, revealed: int) -> RoundRecord:
         """Return the round as it stands; `revealed` is the bitmap of before it ended."""
@@ -153,6 +168,10 @@ class Rounds:
 
     def __len__(self) -> int:
         return len(self._rounds)
+
+    def get(self, round_id: int) -> Audited | None:
+        """Return a round, `None` if it was never opened."""
+        return self._rounds.get(round_id)
 
     @property
     def registry_handlers(self) -> Mapping[str, Callable[[Event, Where], None]]:
@@ -334,8 +353,12 @@ class Rounds:
         expect(where, "RoundSettled.refund", settlement.refund, logged.refund)
         revealed = audited.state.revealed
         digest = settlement.digest(logged.settler, logged.settled_at)
-        self._end(audited, digest, logged.settled_at, event)
+        self.close_round(audited, digest, event.log.transaction_hash)
+        audited.ended_at = logged.settled_at
         audited.settlement, audited.settler = settlement, logged.settler
+        audited.ended = Ended(
+            len(settlement.reveals), settlement.payments(), logged.settler, settlement.refund
+        )
 
         opening = audited.opening
         self.credits[logged.settler] += settlement.fee
@@ -365,7 +388,8 @@ class Rounds:
         self._findings.expect(where, "RoundCancelled.requester", requester, args["requester"])
         self._findings.expect(where, "RoundCancelled.refund", cancellation.refund, args["refund"])
         revealed = audited.state.revealed
-        self._end(audited, cancellation.digest(now), now, event)
+        self.close_round(audited, cancellation.digest(now), event.log.transaction_hash)
+        audited.ended_at = now
         self.credits[requester] += cancellation.refund
         self._announce_slashes(audited, cancellation.outcomes, block)
         self._record(audited, revealed)
@@ -380,11 +404,11 @@ class Rounds:
         if self._records is not None:
             self._records.add(audited.record(revealed))
 
-    def _end(self, audited: Audited, digest: bytes, ended_at: int, event: Event) -> None:
+    def close_round(self, audited: Audited, digest: bytes, transaction: bytes) -> None:
+        """End a round with its last digest."""
         audited.digest = digest
-        audited.ended_at = ended_at
         audited.state = _CLOSED
-        audited.ended_in = event.log.transaction_hash
+        audited.ended_in = transaction
 
     def _announce_slashes(
         self, audited: Audited, outcomes: tuple[Outcome, ...], block: int

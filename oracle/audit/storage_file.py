@@ -295,8 +295,14 @@ def _flat(parameters: RegistryParameters | RoundsParameters | None) -> list[Any]
 def _registry_parameters(
     stake: str, delay: str, no_commit: str, no_reveal: str, sink: str, *trust: str
 ) -> RegistryParameters:
-    amounts = map(int, (stake, delay, no_commit, no_reveal))
-    return RegistryParameters(*amounts, sink, TrustParameters(*map(int, trust)))
+    return RegistryParameters(
+        stake=int(stake),
+        exit_delay=int(delay),
+        no_commit_slash=int(no_commit),
+        no_reveal_slash=int(no_reveal),
+        slash_sink=sink,
+        trust=TrustParameters(*map(int, trust)),
+    )
 
 
 def _node(

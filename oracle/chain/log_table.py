@@ -74,34 +74,29 @@ class LogTable:
 
     def logs(self) -> Iterator[Log]:
         """Yield every log."""
+        return self.logs_at(range(len(self)))
+
+    def logs_at(self, rows: Iterable[int]) -> Iterator[Log]:
+        """Yield the logs of some rows."""
         addresses = [account(row.tobytes()) for row in self.address]
-        hashes = [row.tobytes() for row in self.block_hash]
-        numbers = self.number.tolist()
-        transactions, topics, data = (
+        hashes = self.block_hash.tobytes()
+        numbers, blocks, indices = self.number.tolist(), self.block.tolist(), self.index.tolist()
+        contracts = self.contract.tolist()
+        topics, data = starts(self.topic_count).tolist(), starts(self.size).tolist()
+        transactions, words, content = (
             column.tobytes() for column in (self.transaction, self.topics, self.data)
         )
-        topic = byte = 0
-        for row, (block, index, contract, count, size) in enumerate(
-            zip(
-                self.block.tolist(),
-                self.index.tolist(),
-                self.contract.tolist(),
-                self.topic_count.tolist(),
-                self.size.tolist(),
-                strict=True,
-            )
-        ):
+        for row in rows:
+            block = blocks[row]
             yield Log(
-                addresses[contract],
-                tuple(topics[32 * i : 32 * i + 32] for i in range(topic, topic + count)),
-                data[byte : byte + size],
+                addresses[contracts[row]],
+                tuple(words[32 * i : 32 * i + 32] for i in range(topics[row], topics[row + 1])),
+                content[data[row] : data[row + 1]],
                 numbers[block],
-                hashes[block],
+                hashes[32 * block : 32 * block + 32],
                 transactions[32 * row : 32 * row + 32],
-                index,
+                indices[row],
             )
-            topic += count
-            byte += size
 
     def part(self, first: int, last: int) -> LogTable:
         """Return the logs of rows `first` to before `last`, with their blocks and contracts."""

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from oracle.cli.audit import Block, Cache, FromFile, NoCache, cache_of, replayed
 from oracle.cli.exits import Exit, Stop
 from oracle.cli.options import Reading, with_options
 
@@ -21,9 +22,10 @@ def explain(
     reading: Reading,
     round_id: Annotated[int, typer.Option("--round", min=1, help="The round.")],
     node: Annotated[int, typer.Option("--node", min=1, help="The node.")],
-    block: Annotated[
-        int | None, typer.Option("--block", min=0, help="As of this block, not the latest.")
-    ] = None,
+    block: Block = "latest",
+    from_file: FromFile = None,
+    cache: Cache = None,
+    no_cache: NoCache = False,
 ) -> None:
     """
     Say why a node got this amount from a round: every formula with its values, from the logs.
@@ -35,21 +37,11 @@ def explain(
     """
     from oracle.audit.explanation import explain as explained
     from oracle.audit.record import Records
-    from oracle.audit.replay import run
     from oracle.audit.sentences import paragraphs, plain
-    from oracle.cli.session import Session
 
-    session = Session(reading)
-    deployment = session.deployment
-    records = Records(only=round_id)
-    with session.output.progress() as told:
-        report = run(
-            session.web3,
-            deployment,
-            block,
-            lambda reached, logs: told(reached, session.state.block, "auditing"),
-            records=records,
-        )
+    records, output = Records(only=round_id), reading.output()
+    kept = None if no_cache else cache_of(cache)
+    report, deployment = replayed(reading, output, block, from_file, kept, records)
     found = list(records)
     if not found:
         count = len(report.rounds)
@@ -68,6 +60,6 @@ def explain(
     content["paragraphs"] = [
         {"about": about, "sentences": sentences} for about, sentences in paragraphs(explanation)
     ]
-    session.output.data("explanation", content, plain(explanation))
+    output.data("explanation", content, plain(explanation))
     if not explanation.right:
         raise typer.Exit(Exit.AUDIT_MISMATCH)

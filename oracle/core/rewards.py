@@ -58,17 +58,18 @@ def batch_merits(
     parameters: RoundsParameters,
     consensus: ScoreVector,
     sizes: Sequence[int],
-    costs: Sequence[int],
+    costs: Sequence[int] | NDArray[np.int64],
 ) -> NDArray[np.int64]:
     """
     Return `Σ_{t∈b} max(0, α·c_t − β·C)` of each batch, in ONE², (..., batches).
 
     `consensus` is (..., items); the batches cover the items in order, `sizes` items each, at least
-    one, with `costs` in ONE. Raises `ValueError` if the sizes do not add up to the items.
+    one, with `costs` in ONE, (batches,) or (..., batches). Raises `ValueError` if the sizes do not
+    add up to the items.
     """
     if sum(sizes) != consensus.shape[-1] or min(sizes, default=0) < 1:
         raise ValueError(f"batches of {list(sizes)} do not cover {consensus.shape[-1]} items")
-    paid = np.repeat(np.array(costs, dtype=np.int64), sizes) * parameters.cost_weight
+    paid = np.repeat(np.asarray(costs, np.int64), sizes, axis=-1) * parameters.cost_weight
     merits = np.maximum(0, parameters.quality_weight * consensus.astype(np.int64) - paid)
     starts = np.cumsum([0, *sizes[:-1]])
     result: NDArray[np.int64] = np.add.reduceat(merits, starts, axis=-1)
