@@ -365,12 +365,20 @@ def _batches_of(record: RoundRecord, node: int) -> list[tuple[int, int, Batch]]:
 
 
 def _seat_json(part: SeatPart) -> dict[str, Any]:
-    found = {**asdict(part), "conduct": part.conduct.name, "slashed": str(part.slashed)}
+    found = {**_camel(asdict(part)), "conduct": part.conduct.name, "slashed": str(part.slashed)}
     if part.included is not None:
-        deviations = {str(node): d for node, d in part.included.deviations.items()}
         reward = str(part.included.reward)
-        found["included"] = {**found["included"], "deviations": deviations, "reward": reward}
+        found["included"] = {**_camel(found["included"]), "reward": reward}
     return found
+
+
+def _camel(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields under the names of JSON: `committed_at` is `committedAt`."""
+    named = {}
+    for name, value in fields.items():
+        first, *others = name.split("_")
+        named[first + "".join(map(str.title, others))] = value
+    return named
 
 
 def _money(explanation: Explanation) -> dict[str, int]:

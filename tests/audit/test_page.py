@@ -6,7 +6,10 @@ import base64
 import hashlib
 import html
 import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -159,3 +162,23 @@ def test_an_audit_of_no_round_has_a_page() -> None:
     records = history()
     report = replace(report_of(records), nodes=(), logs={})
     assert "No round is settled yet." in page(DEPLOYMENT, report, ())
+
+
+def test_the_bytes_do_not_depend_on_the_seed_of_hashes() -> None:
+    code = (
+        "from hashlib import sha256; from tests.audit.test_page import page_of;"
+        "print(sha256(page_of().encode()).hexdigest())"
+    )
+    root = PACKAGE.parent.parent.parent
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=root,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for seed in ("1", "2")
+    }
+    assert found == {hashlib.sha256(page_of().encode()).hexdigest()}

@@ -4,6 +4,7 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const ROWS = 25; // of a table at once
+  const LABELS = 12; // at the ends of lines
   const FEW = 5; // rows that need no filter
   const root = document.documentElement;
   const farOff = new Set(data.farOff);
@@ -122,11 +123,15 @@
     const shown = lines.length < domain.nodes ? `, the ${lines.length} lowest of ${domain.nodes} nodes` : "";
     const figure = el("figure", {}, el("figcaption", {}, `${domain.domain}: trust after each of its rounds${shown}`));
     document.getElementById("trust-charts").append(figure);
-    const far = lines.filter((line) => farOff.has(line.node));
+    const end = (line) => line.trust[line.trust.length - 1];
+    const named = lines
+      .filter((line) => farOff.has(line.node) || end(line) < 0.9 * data.trustOne)
+      .sort((a, b) => end(a) - end(b))
+      .slice(0, LABELS);
     const atRound = (index) => (index > 0 ? String(rounds[index - 1]) : "start");
     const options = (width, axis) => ({
       height: 260,
-      padding: [8, far.length ? (width > 420 ? 100 : 44) : 12, 0, 0],
+      padding: [8, named.length ? (width > 420 ? 100 : 44) : 12, 0, 0],
       scales: { x: { time: false, range: [0, rounds.length] }, y: { range: [0, 1.03] } },
       legend: { live: true, isolate: true },
       cursor: { focus: { prox: 24 }, drag: { x: false, y: false } },
@@ -148,10 +153,10 @@
         })),
       ],
       hooks: {
-        draw: [endLabels(far.map(({ node, trust: line }) => ({
-          name: width > 420 ? called(node) : String(node),
-          value: line[line.length - 1] / data.trustOne,
-          stroke: colour("bad"),
+        draw: [endLabels(named.map((line) => ({
+          name: width > 420 ? called(line.node) : String(line.node),
+          value: end(line) / data.trustOne,
+          stroke: colour(farOff.has(line.node) ? "bad" : "quiet"),
         })))],
       },
     });
