@@ -34,6 +34,7 @@ class _Entry:
     operator: str
     operator_since: int  # block
     stake: int
+    packed: bytes
     exitable_at: int = 0
 
 
@@ -92,6 +93,10 @@ class Ledger:
         entry = self._entries.get(node_id)
         return NOBODY if entry is None else entry.owner
 
+    def packed(self, node_id: int) -> bytes:
+        """Return id and owner of a known node as a packed panel has them."""
+        return self._entries[node_id].packed
+
     def offers_inference(self, node_id: int) -> bool:
         """Return whether the node is an inference node that has not left."""
         entry = self._entries.get(node_id)
@@ -132,7 +137,12 @@ class Ledger:
             return
         role, block = Role(args["role"]), event.log.block_number
         self._entries[args["nodeId"]] = _Entry(
-            args["owner"], role, args["operator"], block, self._parameters.stake
+            args["owner"],
+            role,
+            args["operator"],
+            block,
+            self._parameters.stake,
+            args["nodeId"].to_bytes(4) + bytes.fromhex(args["owner"][2:]),
         )
         if role is Role.EVALUATOR:
             self.roster.join(args["nodeId"], block)

@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deploy.artifacts import load
-from oracle.audit.bulk import (
-    COMMIT,
-    COMPARED,
-    COMPARED_OF_SLASH,
+from oracle.audit.bulk import COMPARED, COMPARED_OF_SLASH, Bulk
+from oracle.audit.bulk_columns import (
+    DRAWN,
+    EVENTS,
+    MOVED,
+    OPENED,
     OTHER,
-    REWARD,
     SETTLED,
-    TRUST,
-    Bulk,
+    Columns,
     NotPlain,
     require,
     whole_blocks,
@@ -62,12 +62,6 @@ _TRANSFER = (
         ],
     },
 )
-_BULKY = {
-    COMMIT: "ScoresCommitted",
-    REWARD: "RewardCredited",
-    SETTLED: "RoundSettled",
-    TRUST: "TrustUpdated",
-}
 ATTEMPTS = 5
 """How often an audit begins again because the chain was reorganised under it."""
 
@@ -159,7 +153,7 @@ class _Replay:
         counts: Counter[str] = Counter()
         latest: tuple[int, int] | None = None
         assert self._reader is not None
-        bulk = Bulk(self._rounds, self._ledger, self._deployment)
+        bulk = Bulk(self._rounds, self._ledger, self._vaults, self._deployment)
         for table in whole_blocks(tables):
             self._reader.enter(table)
             self._check_places(table, latest)
@@ -168,7 +162,7 @@ class _Replay:
             if progress is not None:
                 progress(latest[0], counts.total())
         counts["Slashed"] += bulk.slashes
-        compared = sum(each * counts[_BULKY[kind]] for kind, each in COMPARED.items())
+        compared = sum(each * counts[EVENTS[kind]] for kind, each in COMPARED.items())
         compared += COMPARED_OF_SLASH * bulk.slashes
         self._findings.comparisons += compared + max(counts.total() - 1, 0)
         report = self._finish(counts, self._reader.block)
@@ -196,26 +190,35 @@ class _Replay:
                 continue
             if latest is not None and log.transaction_hash != latest.transaction_hash:
                 self._close(latest)
-            latest = log
-            if kinds[row] == SETTLED:
+            latest, kind = log, kinds[row]
+            self._clock.at(log.block_number, log.block_hash, times[row])
+            if kind == MOVED:
+                bulk.move(log)
+            elif kind == OPENED:
+                bulk.open(log)
+            elif kind == DRAWN:
+                bulk.draw(log, columns, row)
+            elif kind == SETTLED:
                 following = bulk.settle(log, row, logs, kinds, columns, times[row])
-                continue
-            require(kinds[row] == OTHER)
-            where = Where(transaction=log.transaction_hash)
-            self._findings.comparisons += 1  # its block is one of those audited
-            self._clock.enter(where, log)
-            if log.address == self._deployment.rounds.address and len(log.topics) > 1:
-                audited = self._rounds.get(int.from_bytes(log.topics[1]))
-                if audited is not None:
-                    columns.attach(audited, self._deployment.rounds_parameters, row)
-            counts[self._handle(log, where)] += 1
+            else:
+                require(kind == OTHER)
+                counts[self._rare(log, row, columns)] += 1
             require(not self._findings.mismatches)
         self._close(latest)
         columns.close(self._rounds, self._deployment.rounds_parameters)
         bulk.flush()
         require(not self._findings.mismatches)
-        for kind, name in _BULKY.items():
+        for kind, name in EVENTS.items():
             counts[name] += kinds.count(kind)
+
+    def _rare(self, log: Log, row: int, columns: Columns) -> str:
+        """Take a log as the careful replay does, and return its name."""
+        self._findings.comparisons += 2  # its block is one of those audited, and of that hash
+        if log.address == self._deployment.rounds.address and len(log.topics) > 1:
+            audited = self._rounds.get(int.from_bytes(log.topics[1]))
+            if audited is not None:
+                columns.attach(audited, self._deployment.rounds_parameters, row)
+        return self._handle(log, Where(transaction=log.transaction_hash))
 
     def of(self, logs: Iterable[Log]) -> Report:
         """Audit logs one by one, and name whatever is wrong."""

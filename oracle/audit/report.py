@@ -16,6 +16,7 @@ from oracle.audit.findings import Findings, Mismatch
 from oracle.audit.ledger import Ledger
 from oracle.audit.rounds import Audited, Rounds
 from oracle.chain.deployment import Deployment
+from oracle.core.facts import Role
 from oracle.core.units import TRUST_ONE
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 VERSION = 1
 SHOWN = 20
 """Mismatches, rounds and nodes that people are shown; the data has all."""
+_ROLES = {role.value: role.name.lower() for role in Role}
 _PAID = ("evaluator", "inference", "fee", "refund")
 
 
@@ -272,9 +274,8 @@ def _phase(audited: Audited) -> str:
 def _payouts(audited: Audited) -> Iterable[Payout]:
     round_id, opening, ended = audited.key.round_id, audited.opening, audited.ended
     if ended is not None:
-        for payment in ended.payments:
-            role = payment.role.name.lower()
-            yield Payout(round_id, role, payment.node_id, payment.account, payment.amount)
+        for node_id, role, account, amount in ended.payments:
+            yield Payout(round_id, _ROLES[role], node_id, account, amount)
         yield Payout(round_id, "fee", None, ended.settler, opening.terms.settlement_fee)
         yield Payout(round_id, "refund", None, opening.requester, ended.refund)
     elif audited.ended_in is not None:
