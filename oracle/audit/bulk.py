@@ -45,7 +45,7 @@ from oracle.core import trust as trust_rule
 from oracle.core.consensus import aggregate, deviations
 from oracle.core.digest import fold, opening_hash, settled_step
 from oracle.core.facts import Conduct
-from oracle.core.keccak import keccak
+from oracle.core.keccak import keccaks
 from oracle.core.units import ScoreAboveOne, pack
 from oracle.core.words import account, word
 
@@ -67,6 +67,9 @@ class Pending(NamedTuple):
     seats: tuple[int, ...]
     bits: int
     elapsed: list[int]
+    commitments: list[bytes]
+    ids: list[int]
+    salts: bytes
     scores: bytes
     consensus: bytes
     deviations: bytes
@@ -176,21 +179,11 @@ class Bulk:
         )
         require(verdict.allowed and settled_at == time and drawn is not None)
         assert drawn is not None
-        seats, width = seats_of(bits), 2 * opening.items
-        commits = {commit.seat: commit for commit in audited.commits}
-        elapsed = []
-        key = audited.key
-        start = word(key.chain_id) + word(key.contract) + word(key.round_id)
-        for i, seat in enumerate(seats):
-            commit = commits[seat]
-            hashed = keccak(
-                start
-                + word(drawn.ids[seat])
-                + salts[32 * i : 32 * i + 32]
-                + scores[i * width : (i + 1) * width]
-            )
-            require(hashed == commit.commitment)
-            elapsed.append(commit.committed_at - drawn.drawn_at)
+        seats = seats_of(bits)
+        commits = audited.bulk
+        for commit in audited.commits:  # where a rare log spelled them out
+            commits[commit.seat] = (commit.committed_at, commit.commitment)
+        committed = [commits[seat] for seat in seats]
 
         row = first = row + 1
         paid = []
@@ -214,7 +207,10 @@ class Bulk:
                 audited,
                 seats,
                 bits,
-                elapsed,
+                [at - drawn.drawn_at for at, _ in committed],
+                [hashed for _, hashed in committed],
+                ids,
+                salts,
                 scores,
                 consensus,
                 packed,
@@ -311,8 +307,10 @@ class Bulk:
         opening = group[0].audited.opening
         terms, items, seats = opening.terms, opening.items, len(group[0].seats)
         sizes = [batch.items for batch in opening.batches]
-        scores = np.frombuffer(b"".join([each.scores for each in group]), dtype=_SCORES)
-        matrix = scores.astype(np.uint16).reshape(len(group), seats, items)
+        packed_scores = b"".join([each.scores for each in group])
+        self._check_commitments(group, packed_scores, items)
+        flat = np.frombuffer(packed_scores, dtype=_SCORES).astype(np.uint16)
+        matrix = flat.reshape(len(group), seats, items)
         try:
             agreed = aggregate(terms.rule, matrix, _rows([e.trusts for e in group]), terms.trim)
         except ScoreAboveOne:
@@ -334,6 +332,25 @@ class Bulk:
             seat_amounts = rewards.seat_rewards(budget, size, shares[i])
             batch_amounts = rewards.batch_rewards(own.terms.inference_budget, items, merits[i])
             self._end(each, seat_amounts, batch_amounts)
+
+    def _check_commitments(self, group: list[Pending], scores: bytes, items: int) -> None:
+        """Hash what all seats of some settlements revealed, and compare."""
+        rounds, seats = len(group), len(group[0].seats)
+        key = group[0].audited.key
+        words = np.zeros((rounds, seats, 5, 32), dtype=np.uint8)
+        words[:, :, 0] = np.frombuffer(word(key.chain_id), np.uint8)
+        words[:, :, 1] = np.frombuffer(word(key.contract), np.uint8)
+        ids = np.array([each.audited.key.round_id for each in group], dtype=">u8")
+        words[:, :, 2, 24:] = ids.view(np.uint8).reshape(rounds, 1, 8)
+        nodes = np.array([each.ids for each in group], dtype=">u4")
+        words[:, :, 3, 28:] = nodes.view(np.uint8).reshape(rounds, seats, 4)
+        salts = np.frombuffer(b"".join([each.salts for each in group]), np.uint8)
+        words[:, :, 4] = salts.reshape(rounds, seats, 32)
+        rows = np.frombuffer(scores, np.uint8).reshape(rounds, seats, 2 * items)
+        whole = np.concatenate([words.reshape(rounds, seats, 160), rows], axis=2)
+        content, width = whole.tobytes(), whole.shape[2]
+        hashed = keccaks([content[i : i + width] for i in range(0, len(content), width)])
+        require(hashed == [each for settled in group for each in settled.commitments])
 
     def _end(self, each: Pending, seats: tuple[int, ...], batches: tuple[int, ...]) -> None:
         """Compare what a round paid, and end it."""
@@ -369,6 +386,7 @@ class Bulk:
         audited.ended = Ended(len(each.seats), paid, each.settler, refund)
         audited.settler, audited.drawn = each.settler, None
         audited.commits.clear()
+        audited.bulk.clear()
 
 
 @lru_cache(maxsize=1 << 16)

@@ -21,8 +21,8 @@ from oracle.chain.log_table import Bytes, LogTable, join, starts
 from oracle.chain.logs import EventDecoder
 from oracle.core import phases
 from oracle.core.digest import SCORES_COMMITTED
-from oracle.core.facts import Commit, Phase, RoundState
-from oracle.core.keccak import keccak
+from oracle.core.facts import Phase, RoundState
+from oracle.core.keccak import keccak, keccaks
 from oracle.core.parameters import RoundsParameters
 from oracle.core.words import account
 
@@ -85,7 +85,7 @@ class Columns:
         self._nodes: list[int] = _numbers(words[order, 3, 28:]).tolist()
         self._times: list[int] = times[order].tolist()
         self._hashed = [packed[i + 96 : i + 128] for i in range(0, len(packed), 128)]
-        self._steps = [keccak(packed[i : i + 128]) for i in range(0, len(packed), 128)]
+        self._steps = keccaks([packed[i : i + 128] for i in range(0, len(packed), 128)])
         self._waiting = {
             round_id: [begin, end]
             for round_id, (begin, end) in zip(ids.tolist(), pairwise(bounds), strict=True)
@@ -121,7 +121,7 @@ class Columns:
         begin, end = waiting
         if self._rows[begin] >= before:
             return
-        state, drawn, commits = audited.state, audited.drawn, audited.commits
+        state, drawn, commits = audited.state, audited.drawn, audited.bulk
         require(drawn is not None and state.phase is Phase.DRAWN)
         assert drawn is not None
         ids, digest, committed = drawn.ids, audited.digest, state.committed
@@ -132,7 +132,7 @@ class Columns:
             require(seat < len(ids) and not committed >> seat & 1 and time < close)
             require(ids[seat] == self._nodes[at])
             committed |= 1 << seat
-            commits.append(Commit(seat, time, self._hashed[at]))
+            commits[seat] = (time, self._hashed[at])
             digest = keccak(digest + self._steps[at])
             at += 1
         audited.digest = digest

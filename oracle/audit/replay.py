@@ -229,6 +229,7 @@ class _Replay:
             audited = self._rounds.get(int.from_bytes(log.topics[1]))
             if audited is not None:
                 columns.attach(audited, self._deployment.rounds_parameters, row)
+                audited.spell_out()
         return self._handle(log, Where(transaction=log.transaction_hash))
 
     def of(self, logs: Iterable[Log]) -> Report:

@@ -115,11 +115,18 @@ class Audited:
     state: RoundState
     drawn: Drawn | None = None
     commits: list[Commit] = field(default_factory=list)
+    bulk: dict[int, tuple[int, bytes]] = field(default_factory=dict)
+    """Commits by seat, in the order of the log, that are not in `commits` yet."""
     digest: bytes = b""
     settlement: Settlement | None = None
     settler: str | None = None
     ended_in: bytes | None = None
     ended: Ended | None = None
+
+    def spell_out(self) -> None:
+        """Put the commits that were taken in bulk among the others."""
+        self.commits += [Commit(seat, *rest) for seat, rest in self.bulk.items()]
+        self.bulk.clear()
 
     @property
     def draw(self) -> Draw | None:
@@ -294,21 +301,20 @@ class Rounds:
         ledger = self._ledger
         block = opening.draw_block - self._parameters.draw_delay - 1
         nodes = ledger.roster.nodes_at(block)
-        owners = {batch.owner for batch in opening.batches}
+        excluded = ledger.evaluators_of({batch.owner for batch in opening.batches})
         try:
             places = draw_panel(
                 seed,
                 len(nodes),
                 opening.terms.panel_size,
-                lambda place: ledger.owner(nodes[place]) in owners,
+                lambda place: nodes[place] in excluded,
             )
         except TooFewEvaluators:
             return b""
         domain = opening.terms.domain
-        return b"".join(
-            ledger.packed(nodes[place]) + ledger.trust(nodes[place], domain).to_bytes(4)
-            for place in places
-        )
+        seated = [nodes[place] for place in places]
+        packed, trust = ledger.packed, ledger.trust
+        return b"".join([packed(node) + trust(node, domain).to_bytes(4) for node in seated])
 
     # Commits and reveals
 

@@ -115,7 +115,7 @@ def settled_step(
         + keccak(scores)
         + keccak(consensus)
         + keccak(deviations)
-        + keccak(b"".join(map(word, rewards)))
+        + keccak(b"".join([amount.to_bytes(32) for amount in rewards]))
         + word(refund)
     )
 
