@@ -39,6 +39,11 @@ class Clock:
             mined = log.transaction_hash in self._transactions
             self._findings.expect(where, "transactionHash is of the block", True, mined)
 
+    def at(self, block: int, block_hash: bytes, time: int) -> None:
+        """Be in a block that was compared already."""
+        self._block, self._block_hash, self._transactions = block, block_hash, None
+        self._time = self._latest = time
+
     def check(self, where: Where, field: str, time: int) -> None:
         """Compare the time that a log of the current block states with what is known of it."""
         if self._time is not None:

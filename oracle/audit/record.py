@@ -9,7 +9,7 @@ be kept by an audit that nobody looks into.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from oracle.core.facts import Commit, Draw, Opening, RoundKey
 from oracle.core.settlement import Settlement
@@ -48,6 +48,16 @@ class RoundRecord:
         return domain_name(self.opening.terms.domain)
 
 
+@dataclass(slots=True)
+class Notes:
+    """What a record says of a round that nothing else of an audit needs to remember."""
+
+    uri: str
+    opened_in: bytes
+    trusts: dict[int, tuple[int, int]] = field(default_factory=dict)
+    slashes: dict[int, int] = field(default_factory=dict)
+
+
 class Records:
     """
     The rounds of an audit as they end, then those that still run; or `only` the one of that id.
@@ -73,5 +83,6 @@ class Records:
 
 
 def domain_name(domain: bytes) -> str:
-    """Return a domain as people read it; bytes that are no ASCII are escaped."""
-    return domain.rstrip(b"\0").decode("ascii", "backslashreplace")
+    """Return a domain as people read it; what is not printable ASCII is escaped."""
+    text = domain.rstrip(b"\0").decode("ascii", "backslashreplace")
+    return "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)

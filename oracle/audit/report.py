@@ -17,6 +17,7 @@ from oracle.audit.ledger import Ledger
 from oracle.audit.record import domain_name
 from oracle.audit.rounds import Audited, Rounds
 from oracle.chain.deployment import Deployment
+from oracle.core.facts import Role
 from oracle.core.units import TRUST_ONE
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 VERSION = 1
 SHOWN = 20
 """Mismatches, rounds and nodes that people are shown; the data has all."""
+_ROLES = {role.value: role.name.lower() for role in Role}
 _PAID = ("evaluator", "inference", "fee", "refund")
 
 
@@ -143,11 +145,13 @@ class Report:
 
     def show(self, console: Console, shown: int = SHOWN) -> None:
         """Print the payouts of the last nodes and rounds, the mismatches and the verdict."""
+        from rich.markup import escape
+
         if self.nodes:
             console.print(self._node_table(shown))
         console.print(self._round_table(shown))
         for mismatch in self.mismatches[:shown]:
-            console.print(f"[red]✗[/red] {mismatch}", highlight=False)
+            console.print(f"[red]✗[/red] {escape(str(mismatch))}", highlight=False)
         if len(self.mismatches) > shown:
             console.print(f"… and {len(self.mismatches) - shown} more")
         logs = sum(self.logs.values())
@@ -161,11 +165,13 @@ class Report:
         )
 
     def _node_table(self, shown: int) -> Table:
+        from rich.markup import escape
+
         domains = sorted({domain for node in self.nodes for domain in node.trusts})
         table = _table("Nodes", len(self.nodes), shown)
         table.add_column("node", justify="right")
         table.add_column("role")
-        for name in ("stake", "earned", *(f"trust, {domain}" for domain in domains)):
+        for name in ("stake", "earned", *(f"trust, {escape(domain)}" for domain in domains)):
             table.add_column(name, justify="right")
         for node in self.nodes[-shown:]:
             trusts = (node.trusts.get(domain) for domain in domains)
@@ -179,6 +185,8 @@ class Report:
         return table
 
     def _round_table(self, shown: int) -> Table:
+        from rich.markup import escape
+
         paid: Counter[tuple[int, str]] = Counter()
         for payout in self.payouts:
             paid[payout.round, payout.role] += payout.amount
@@ -190,7 +198,7 @@ class Report:
         for one in self.rounds[-shown:]:
             table.add_row(
                 str(one.round),
-                one.domain,
+                escape(one.domain),
                 one.phase,
                 str(one.items),
                 f"{one.present}/{one.seats}",
@@ -267,9 +275,8 @@ def _summary(audited: Audited) -> RoundSummary:
 def _payouts(audited: Audited) -> Iterable[Payout]:
     round_id, opening, ended = audited.key.round_id, audited.opening, audited.ended
     if ended is not None:
-        for payment in ended.payments:
-            role = payment.role.name.lower()
-            yield Payout(round_id, role, payment.node_id, payment.account, payment.amount)
+        for node_id, role, account, amount in ended.payments:
+            yield Payout(round_id, _ROLES[role], node_id, account, amount)
         yield Payout(round_id, "fee", None, ended.settler, opening.terms.settlement_fee)
         yield Payout(round_id, "refund", None, opening.requester, ended.refund)
     elif audited.ended_in is not None:

@@ -49,6 +49,8 @@ class Vault:
 
     def close(self, where: Where) -> None:
         """End a transaction: compare what moved with what was announced."""
+        if not self._announced and not self._moved:
+            return
         for movement in sorted(self._announced.keys() | self._moved.keys()):
             announced, moved = self._announced[movement], self._moved[movement]
             sender, receiver, amount = movement

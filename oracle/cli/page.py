@@ -30,12 +30,12 @@ def write_page(
     """Write an audit's page, completely or not at all, and say so; raise `Stop` if it cannot be."""
     from oracle.audit.page.html import page
 
-    text = page(deployment, report, records, names)
+    content = page(deployment, report, records, names).encode("utf-8", "backslashreplace")
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, encoding="utf-8", newline="\n")
+        draft.write_bytes(content)
         os.replace(draft, path)
     except OSError as error:
         raise Stop(Exit.USAGE, f"{path} cannot be written: {error.strerror}.") from None
-    output.say(f"The page is {path}, {len(text.encode()):,} bytes, complete without a network.")
+    output.say(f"The page is {path}, {len(content):,} bytes, complete without a network.")

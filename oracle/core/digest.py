@@ -31,12 +31,8 @@ _BATCHES_AT = word(14 * 32)
 def opening_digest(key: RoundKey, opening: Opening) -> bytes:
     """Return digest₀, `H(chainId, contract, roundId, opening)`."""
     terms = opening.terms
-    return keccak(
-        word(key.chain_id)
-        + word(key.contract)
-        + word(key.round_id)
-        + _OPENING_AT
-        + word(opening.requester)
+    words = (
+        word(opening.requester)
         + word(opening.draw_block)
         + terms.domain
         + word(terms.rule)
@@ -51,15 +47,22 @@ def opening_digest(key: RoundKey, opening: Opening) -> bytes:
         + _BATCHES_AT
         + opening.uri_hash
         + word(len(opening.batches))
-        + b"".join(
+    )
+    for batch in opening.batches:
+        words += (
             word(batch.node_id)
             + word(batch.owner)
             + word(batch.items)
             + word(batch.cost)
             + batch.outputs_hash
-            for batch in opening.batches
         )
-    )
+    return opening_hash(key, words)
+
+
+def opening_hash(key: RoundKey, words: bytes) -> bytes:
+    """Return digest₀ for an opening that is encoded already."""
+    start = word(key.chain_id) + word(key.contract) + word(key.round_id)
+    return keccak(start + _OPENING_AT + words)
 
 
 def fold(digest: bytes, step: bytes) -> bytes:
@@ -69,8 +72,12 @@ def fold(digest: bytes, step: bytes) -> bytes:
 
 def drawn_step(draw: Draw) -> bytes:
     """Return the step of `PanelDrawn`."""
-    panel = keccak(pack_panel(draw.panel))
-    return keccak(PANEL_DRAWN + word(draw.drawn_at) + draw.seed + panel)
+    return panel_step(draw.drawn_at, draw.seed, pack_panel(draw.panel))
+
+
+def panel_step(drawn_at: int, seed: bytes, panel: bytes) -> bytes:
+    """Return the step of `PanelDrawn` with a packed panel."""
+    return keccak(PANEL_DRAWN + word(drawn_at) + seed + keccak(panel))
 
 
 def commit_step(commit: Commit) -> bytes:
@@ -108,7 +115,7 @@ def settled_step(
         + keccak(scores)
         + keccak(consensus)
         + keccak(deviations)
-        + keccak(b"".join(map(word, rewards)))
+        + keccak(b"".join([amount.to_bytes(32) for amount in rewards]))
         + word(refund)
     )
 

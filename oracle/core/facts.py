@@ -15,7 +15,8 @@ from oracle.core.structs import Struct
 from oracle.core.units import WrongLength
 from oracle.core.words import account
 
-_PANEL_ENTRY = 28
+SEAT_BYTES = 28
+"""What a seat takes in a packed panel."""
 
 
 class Role(IntEnum):
@@ -213,9 +214,9 @@ def pack_panel(panel: tuple[Seat, ...]) -> bytes:
 
 def unpack_panel(packed: bytes) -> tuple[Seat, ...]:
     """Return the seats that `pack_panel` made these bytes of, or raise `WrongLength`."""
-    if len(packed) % _PANEL_ENTRY:
-        raise WrongLength(len(packed), len(packed) // _PANEL_ENTRY * _PANEL_ENTRY)
-    entries = [packed[i : i + _PANEL_ENTRY] for i in range(0, len(packed), _PANEL_ENTRY)]
+    if len(packed) % SEAT_BYTES:
+        raise WrongLength(len(packed), len(packed) // SEAT_BYTES * SEAT_BYTES)
+    entries = [packed[i : i + SEAT_BYTES] for i in range(0, len(packed), SEAT_BYTES)]
     return tuple(
         Seat(
             int.from_bytes(entry[:4]),

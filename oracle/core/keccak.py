@@ -8,6 +8,8 @@ times less than the portable way of Ethereum's libraries, which is what remains 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 try:
     from sha3 import keccak_256 as _compiled
 except ImportError:  # no binary for this platform
@@ -16,9 +18,17 @@ except ImportError:  # no binary for this platform
     def keccak(data: bytes) -> bytes:
         """Return the 32 bytes of Keccak-256 of `data`, as Solidity's `keccak256`."""
         return _portable(data)
+
+    def keccaks(messages: Iterable[bytes]) -> list[bytes]:
+        """Return the hash of each message, in their order."""
+        return [_portable(message) for message in messages]
 else:
 
     def keccak(data: bytes) -> bytes:
         """Return the 32 bytes of Keccak-256 of `data`, as Solidity's `keccak256`."""
         digest: bytes = _compiled(data).digest()
         return digest
+
+    def keccaks(messages: Iterable[bytes]) -> list[bytes]:
+        """Return the hash of each message, in their order."""
+        return [_compiled(message).digest() for message in messages]

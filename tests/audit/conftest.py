@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
@@ -16,6 +17,7 @@ from oracle.audit.replay import run
 from oracle.audit.report import Report
 from oracle.chain import calls
 from oracle.chain.deployment import Deployment
+from oracle.chain.log_table import LogTable, table_of
 from oracle.chain.logs import Log
 from oracle.core.consensus import Rule
 from oracle.core.facts import Role
@@ -37,12 +39,39 @@ class Recorded:
     progress: tuple[tuple[int, int], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A source of any logs, held against the chain that they claim to be of."""
+
+    recorded: Recorded
+    logs: Sequence[Log]
+    size: int = 1 << 15
+
+    @property
+    def deployment(self) -> Deployment:
+        return self.recorded.deployment
+
+    @property
+    def reader(self) -> Reader:
+        return self.recorded.reader
+
+    def tables(self) -> Iterator[LogTable]:
+        header = self.reader.header
+        for first in range(0, len(self.logs), self.size):
+            part = self.logs[first : first + self.size]
+            numbers = {log.block_number for log in part}
+            yield table_of(part, {number: header(number).timestamp for number in numbers})
+
+
 class Remembering:
     """A reader that asks the chain each thing once: an audit is repeated hundreds of times."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self.block = reader.block
+
+    def enter(self, table: LogTable) -> None:
+        """Take no block's word for what it is: each is asked for."""
 
     def __getattr__(self, name: str) -> Any:
         remembered = cache(getattr(self._reader, name))

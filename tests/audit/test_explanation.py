@@ -7,16 +7,19 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from oracle.audit.explanation import Explanation, NotEnded, NotInRound, explain
 from oracle.audit.findings import Mismatch
 from oracle.audit.record import RoundRecord
+from oracle.audit.report import RoundSummary
 from oracle.audit.sentences import paragraphs, plain, tokens
 from oracle.core.facts import Conduct
 from oracle.core.units import ONE
-from tests.audit.histories import DEPLOYMENT, history
+from tests.audit.histories import DEPLOYMENT, history, report_of
 from tests.core.rounds import node_id
 
 RECORDS = history(liars=(1, 3))
@@ -182,6 +185,20 @@ def test_a_running_round_has_paid_nobody() -> None:
         explained(running, 9)
     with pytest.raises(NotEnded, match="waits for its panel"):
         explained(replace(running, phase="open", draw=None, commits=()), 9)
+
+
+def test_a_domain_cannot_command_the_terminal_or_the_tables() -> None:
+    """A requester chooses the 32 bytes: what rich would take for markup, what escapes colour."""
+    terms = replace(SETTLED.opening.terms, domain=b"\x1b[31m[/b]\xff".ljust(32, b"\0"))
+    hostile = replace(SETTLED, opening=replace(SETTLED.opening, terms=terms))
+    assert r"of the domain \x1b[31m[/b]\xff," in text_of(explained(hostile, 1))
+    wrong = Mismatch(1, None, None, "[/field]", "[red]", "[/]", None)
+    shown = StringIO()
+    summary = RoundSummary(1, "settled", hostile.domain, "MEAN", 1, 3, 3, 1, "0x", None)
+    report = replace(report_of([hostile], [wrong]), rounds=(summary,))
+    report.show(Console(file=shown, width=200))
+    assert r"\x1b[31m[/b]\xff" in shown.getvalue()
+    assert "[/field] is [/] instead of [red]" in shown.getvalue()
 
 
 @pytest.mark.parametrize(
