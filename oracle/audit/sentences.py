@@ -19,6 +19,8 @@ from oracle.core.units import ONE, TRUST_ONE, WEIGHT_UNIT
 
 FURTHEST = 3
 """Items shown of those on which a seat is furthest from the consensus."""
+LAST_SECOND = 253_402_300_799
+"""The end of the year 9999; a log can state any time."""
 _WEIGHTED = frozenset({Rule.TRUST_WEIGHTED_MEAN, Rule.TRUST_WEIGHTED_MEDIAN})
 
 Paragraph = tuple[str, list[str]]
@@ -72,7 +74,9 @@ def tokens(wei: int) -> str:
 
 
 def second(time: int) -> str:
-    """Return a second of chain time."""
+    """Return a second of chain time as a date, or as it is if no calendar reaches that far."""
+    if time > LAST_SECOND:
+        return f"second {time}"
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 

@@ -43,6 +43,11 @@ def explain(
     kept = None if no_cache else cache_of(cache)
     report, deployment = replayed(reading, output, block, from_file, kept, records)
     found = list(records)
+    if not found and any(each.round == round_id for each in report.rounds):
+        raise Stop(
+            Exit.AUDIT_MISMATCH,
+            f"The logs of round {round_id} do not lead to its end: poq audit says what is wrong.",
+        )
     if not found:
         count = len(report.rounds)
         raise Stop(Exit.USAGE, f"There is no round {round_id}: {count} were opened so far.")

@@ -212,3 +212,8 @@ def test_a_domain_cannot_command_the_terminal_or_the_tables() -> None:
 )
 def test_amounts_are_exact(wei: int, text: str) -> None:
     assert tokens(wei) == text
+
+
+def test_a_time_that_no_calendar_has_is_told_as_it_is() -> None:
+    late = replace(SETTLED, ended_at=2**40 - 1)
+    assert "settled the round at second 1099511627775 in 0x" in text_of(explained(late, 1))

@@ -27,7 +27,7 @@ from tests.core.rounds import node_id
 
 PACKAGE = Path(oracle.audit.page.__file__).parent
 EVIL = "</script><img src=x onerror=alert(1)><!--<script>"
-LARGEST_PAGE = 4_000_000  # bytes
+LARGEST_PAGE = 2_500_000  # bytes
 
 
 def page_of(**changes: Any) -> str:
@@ -170,15 +170,12 @@ def test_the_bytes_do_not_depend_on_the_seed_of_hashes() -> None:
         "print(sha256(page_of().encode()).hexdigest())"
     )
     root = PACKAGE.parent.parent.parent
-    found = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=root,
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-        for seed in ("1", "2")
-    }
-    assert found == {hashlib.sha256(page_of().encode()).hexdigest()}
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=root,
+        env={**os.environ, "PYTHONHASHSEED": str(1 + int(os.environ.get("PYTHONHASHSEED") == "1"))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == hashlib.sha256(page_of().encode()).hexdigest()

@@ -104,6 +104,7 @@ def content(
         "far_off": [_named(each, names) for each in sorted(standings) if standings[each].far_off],
         "rounds": [_round_row(record) for record in reversed(shown)],
         "round_count": len(ordered),
+        "unended": max(0, len(report.rounds) - len(ordered)),
         "agreement": rates,
         "one": ONE,
         "data": {
