@@ -81,6 +81,11 @@ class Remembering:
 
 @pytest.fixture(scope="session")
 def recorded() -> Recorded:
+    return record()
+
+
+def record() -> Recorded:
+    """Play everything that can be in a log, and record it."""
     network = _play()
     deployment = network.deployment
     reader = cast(Reader, Remembering(ChainReader(network.web3, deployment)))

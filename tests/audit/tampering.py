@@ -6,7 +6,9 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from oracle.chain.logs import Log
+from deploy.artifacts import load
+from oracle.chain.deployment import Deployment
+from oracle.chain.logs import EventDecoder, Log
 
 Logs = Sequence[Log]
 Tamper = Callable[[Logs, int, random.Random], list[Log]]
@@ -76,3 +78,22 @@ WAYS: tuple[Tamper, ...] = (
     exchange,
     exchange_contents,
 )
+
+UNKNOWABLE = (forge, "OperatorRotated")
+
+
+def tamperable(deployment: Deployment, logs: Logs) -> dict[int, str]:
+    """Return the events of all logs, by their places; but for gifts, whose sender nothing knows."""
+    decoders = {
+        contract.address: EventDecoder(load(name).abi)
+        for name, contract in (
+            ("NodeRegistry", deployment.registry),
+            ("QualityRounds", deployment.rounds),
+        )
+    }
+    called = {log.transaction_hash for log in logs if log.address in decoders}
+    return {
+        index: decoders[log.address].names[log.topics[0]] if log.address in decoders else "Transfer"
+        for index, log in enumerate(logs)
+        if log.transaction_hash in called
+    }
