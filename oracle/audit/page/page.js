@@ -261,7 +261,10 @@
       const off = Math.abs(gap);
       return off <= round.agreement ? 0 : 1 + (2 * off >= 3 * round.agreement) + (off >= 2 * round.agreement);
     };
-    const gap = (value) => `${value < 0 ? "−" : "+"}${unit(Math.abs(value), 2)}`;
+    const gap = (value) => {
+      const size = unit(Math.abs(value), 2);
+      return size === "0.00" ? size : (value < 0 ? "−" : "+") + size;
+    };
     const cells = items.map((item, i) => [
       item,
       consensus[i],
