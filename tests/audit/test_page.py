@@ -149,6 +149,22 @@ def test_a_page_of_a_long_history_is_sampled_and_says_so() -> None:
     assert held_row.tolist() == [int(whole[i * 1_000 // shown]) for i in range(shown)]
 
 
+def test_a_chart_of_trust_has_few_enough_points_and_the_last_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(contents, "TRUST_ROUNDS", 4)
+    records = history(24)
+    for chart in content(DEPLOYMENT, report_of(records), records)["data"]["trust"]:
+        own = [each for each in records if each.domain == chart["domain"] and each.settlement]
+        assert chart["allRounds"] == len(own) > len(chart["rounds"]) == 4
+        assert chart["rounds"][-1] == own[-1].key.round_id
+        by_round = {each.key.round_id: each.trusts for each in own}
+        for line in chart["lines"]:
+            for number, trust in zip(chart["rounds"], line["trust"][1:], strict=True):
+                _, after = by_round[number].get(line["node"], (None, trust))  # absent: unmoved
+                assert trust == after
+
+
 def test_more_rounds_and_nodes_than_fit_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contents, "LARGEST_ROUNDS", 4)
     monkeypatch.setattr(contents, "LARGEST_NODES", 3)

@@ -33,6 +33,8 @@ LARGEST_SCORES = 600_000
 """Scores and consensus values in the page, two bytes each; beyond it items are sampled."""
 MATRIX_ROUNDS = 24
 MATRIX_NODES = 40
+TRUST_ROUNDS = 400
+"""Rounds after which one chart of trust has a point: evenly spread, the last one among them."""
 TRUST_LINES = 40
 """Lines of one chart of trust: the lowest at the end."""
 
@@ -281,13 +283,20 @@ def _trust_lines(ended: Sequence[RoundRecord]) -> list[dict[str, Any]]:
         for record in records:
             for node, line in lines.items():
                 line.append(record.trusts[node][1] if node in record.trusts else line[-1])
+        count = len(records)
+        points = [count - 1 - i * count // TRUST_ROUNDS for i in range(TRUST_ROUNDS)]
+        shown = sorted(set(points)) if count > TRUST_ROUNDS else range(count)
         lowest = sorted(nodes, key=lambda node: (lines[node][-1], node))[:TRUST_LINES]
         found.append(
             {
                 "domain": domain_name(domain),
-                "rounds": [record.key.round_id for record in records],
+                "rounds": [records[i].key.round_id for i in shown],
+                "allRounds": count,
                 "nodes": len(nodes),
-                "lines": [{"node": node, "trust": lines[node]} for node in sorted(lowest)],
+                "lines": [
+                    {"node": node, "trust": [TRUST_ONE, *(lines[node][i + 1] for i in shown)]}
+                    for node in sorted(lowest)
+                ],
             }
         )
     return found

@@ -121,7 +121,8 @@
   function trustChart(domain) {
     const { rounds, lines } = domain;
     const shown = lines.length < domain.nodes ? `, the ${lines.length} lowest of ${domain.nodes} nodes` : "";
-    const figure = el("figure", {}, el("figcaption", {}, `${domain.domain}: trust after each of its rounds${shown}`));
+    const after = rounds.length < domain.allRounds ? `${rounds.length} of its ${domain.allRounds}` : "each of its";
+    const figure = el("figure", {}, el("figcaption", {}, `${domain.domain}: trust after ${after} rounds${shown}`));
     document.getElementById("trust-charts").append(figure);
     const end = (line) => line.trust[line.trust.length - 1];
     const named = lines
