@@ -242,10 +242,10 @@ def _decoding(path: Path) -> dict[str, float]:
 
 def _tampering() -> Row:
     """Tamper with one log of a real deployment, in every way, again and again."""
-    from tests.audit.conftest import Given, record
+    from tests.audit.conftest import Given, play, record
     from tests.audit.tampering import UNKNOWABLE, WAYS, tamperable
 
-    recorded = record()
+    recorded = record(play())
     kind_of = tamperable(recorded.deployment, recorded.logs)
     rng = random.Random(10)
     tried = detected = 0

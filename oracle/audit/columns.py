@@ -12,6 +12,7 @@ import csv
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
+from decimal import Decimal
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,7 @@ def _parquet(columns: list[str], rows: Rows) -> bytes:
         if name in _AMOUNTS:
             if (largest := max(values, default=0)) > LARGEST:
                 raise AmountTooLarge(largest)
+            values = list(map(Decimal, values))
             kind: Any = pl.Decimal(38, 0)
         else:
             kind = pl.Int64 if name in _NUMBERS else pl.String

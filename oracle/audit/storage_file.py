@@ -201,7 +201,7 @@ class RecordedReader:
     """A `Reader` of what was recorded; its methods raise `NotRecorded`."""
 
     def __init__(self, answers: Answers) -> None:
-        self._answers = answers
+        self.answers = answers
         self._entered: dict[int, Header] = {}
         self.block = answers.block
 
@@ -211,63 +211,63 @@ class RecordedReader:
 
     def header(self, block: int) -> Header:
         """Return the header of a block."""
-        known = self._entered.get(block) or self._answers.headers.get(block)
+        known = self._entered.get(block) or self.answers.headers.get(block)
         if known is None:
             raise NotRecorded(f"what block {block} is")
         return known
 
     def registry_parameters(self) -> RegistryParameters:
         """Return the registry's parameters."""
-        if self._answers.registry_parameters is None:
+        if self.answers.registry_parameters is None:
             raise NotRecorded("the registry's parameters")
-        return self._answers.registry_parameters
+        return self.answers.registry_parameters
 
     def rounds_parameters(self) -> RoundsParameters:
         """Return the parameters of the rounds contract."""
-        if self._answers.rounds_parameters is None:
+        if self.answers.rounds_parameters is None:
             raise NotRecorded("the parameters of the rounds contract")
-        return self._answers.rounds_parameters
+        return self.answers.rounds_parameters
 
     def node_count(self) -> int:
         """Return the number of nodes."""
-        return self._answers.node_count
+        return self.answers.node_count
 
     def round_count(self) -> int:
         """Return the number of rounds."""
-        return self._answers.round_count
+        return self.answers.round_count
 
     def slashed_balance(self) -> int:
         """Return the slashed stake that waits to be swept, wei."""
-        return self._answers.slashed_balance
+        return self.answers.slashed_balance
 
     def nodes(self, node_ids: Sequence[int]) -> list[Node]:
         """Return nodes by their ids."""
-        return _recalled("node", self._answers.nodes, node_ids)
+        return _recalled("node", self.answers.nodes, node_ids)
 
     def trusts(self, of: Sequence[tuple[int, bytes]]) -> list[int]:
         """Return the trust of each node in a domain."""
-        return _recalled("the trust of", self._answers.trusts, of)
+        return _recalled("the trust of", self.answers.trusts, of)
 
     def rounds(self, round_ids: Sequence[int]) -> list[RoundState]:
         """Return where rounds stand."""
-        return _recalled("where round", self._answers.rounds, round_ids)
+        return _recalled("where round", self.answers.rounds, round_ids)
 
     def digests(self, round_ids: Sequence[int]) -> list[bytes]:
         """Return the digests of rounds' logs."""
-        return _recalled("the digest of round", self._answers.digests, round_ids)
+        return _recalled("the digest of round", self.answers.digests, round_ids)
 
     def credits(self, accounts: Sequence[str]) -> list[int]:
         """Return what accounts can withdraw, wei."""
         # An account that was not asked about had no reason to have credit.
-        return [self._answers.credits.get(account, 0) for account in accounts]
+        return [self.answers.credits.get(account, 0) for account in accounts]
 
     def balances(self, accounts: Sequence[str]) -> list[int]:
         """Return what accounts hold of the token, wei."""
-        return _recalled("the balance of", self._answers.balances, accounts)
+        return _recalled("the balance of", self.answers.balances, accounts)
 
     def operator(self, node_id: int, block: int) -> str | None:
         """Return a node's operator at the end of a past block."""
-        return self._answers.operators.get((node_id, block))
+        return self.answers.operators.get((node_id, block))
 
 
 def _kept(answers: dict[Any, Any], keys: Sequence[Any], found: list[Any]) -> list[Any]:

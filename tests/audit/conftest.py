@@ -80,13 +80,17 @@ class Remembering:
 
 
 @pytest.fixture(scope="session")
-def recorded() -> Recorded:
-    return record()
+def network() -> Network:
+    return play()
 
 
-def record() -> Recorded:
-    """Play everything that can be in a log, and record it."""
-    network = _play()
+@pytest.fixture(scope="session")
+def recorded(network: Network) -> Recorded:
+    return record(network)
+
+
+def record(network: Network) -> Recorded:
+    """Record the logs of a network, and audit them once."""
     deployment = network.deployment
     reader = cast(Reader, Remembering(ChainReader(network.web3, deployment)))
     chunks = Fetcher(network.web3, deployment).chunks(deployment.start_block, reader.block)
@@ -96,7 +100,8 @@ def record() -> Recorded:
     return Recorded(deployment, logs, reader, report, tuple(progress))
 
 
-def _play() -> Network:
+def play() -> Network:
+    """Play everything that can be in a log."""
     network = Network()
     rng = np.random.default_rng(7)
     evaluators = [network.join(Role.EVALUATOR) for _ in range(7)]
