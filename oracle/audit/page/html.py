@@ -21,6 +21,7 @@ from oracle.audit.report import Report
 from oracle.chain.deployment import Deployment
 
 SCRIPTS = ("vendored/uPlot.iife.min.js", "vendored/dataTables.min.js", "page.js")
+LICENCES = {"uPlot": "vendored/uPlot.LICENSE", "DataTables": "vendored/dataTables.LICENSE"}
 STYLES = ("vendored/uPlot.min.css", "page.css")
 
 
@@ -48,6 +49,7 @@ def page(
         policy=_policy(scripts, styles),
         scripts=[Markup(text) for text in scripts],
         styles=[Markup(text) for text in styles],
+        licences={library: _read(name) for library, name in LICENCES.items()},
         json=Markup(_json(shown["data"])),
     )
 
