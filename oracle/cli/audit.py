@@ -93,7 +93,9 @@ def audit(
 
         source = FileSource(from_file)
         with output.progress() as told:
-            found = replayed(source, _told(told, source.reader.block))
+            found = replayed(
+                source, _told(told, source.deployment.start_block, source.reader.block)
+            )
     else:
         found = _from_node(reading, block, None if no_cache else _cache(cache))
     _present(output, found, round_id, node, everything)
@@ -138,7 +140,9 @@ def export(
     kept = None if no_cache else _cache(cache)
     source = ChainSource(session.web3, session.deployment, last, kept)
     with session.output.progress() as told:
-        report = write(source, file, _told(told, source.reader.block))
+        report = write(
+            source, file, _told(told, source.deployment.start_block, source.reader.block)
+        )
     manifest = manifest_of(file)
     content = {
         "file": str(file),
@@ -161,7 +165,8 @@ def _from_node(reading: Reading, block: str, cache: Path | None) -> Report:
     last = _number(session.web3, block)
     shown = session.web3.eth.block_number if last is None else last
     with session.output.progress() as told:
-        return run(session.web3, session.deployment, last, _told(told, int(shown)), cache)
+        told_of = _told(told, session.deployment.start_block, int(shown))
+        return run(session.web3, session.deployment, last, told_of, cache)
 
 
 def _present(
@@ -201,16 +206,16 @@ def _cache(chosen: Path | None) -> Path:
     return Path(base).expanduser() / "poq" / "audit"
 
 
-def _told(told: Callable[[int, int, str], None], last: int) -> Callable[[int, int], None]:
+def _told(
+    told: Callable[[int, int, str], None], first: int, last: int
+) -> Callable[[int, int], None]:
     """Return what hears of blocks and logs and tells of the rate and the time that is left."""
     began = time.monotonic()
-    first: int | None = None
 
     def tell(block: int, logs: int) -> None:
-        nonlocal first
-        first = block if first is None else first
         took = max(time.monotonic() - began, 1e-9)
         left = took * (last - block) / max(block - first, 1)
-        told(block, last, f"{logs:,} logs, {logs / took:,.0f} a second, {left:,.0f} s left")
+        text = f"{logs:,} logs, {logs / took:,.0f} a second, {left:,.0f} s left"
+        told(block - first, last - first, text)
 
     return tell
