@@ -58,6 +58,8 @@ class Vault:
 
     def close(self, where: Where) -> None:
         """End a transaction: compare what moved with what was announced."""
+        if not (self._announced or self._moved or self._unannounced):
+            return
         for sender, receiver, amount in self._unannounced:
             name = f"Transfer of {self.name}"
             self._findings.expect(where, name, "none", f"{amount} from {sender} to {receiver}")
