@@ -174,11 +174,11 @@ class Deployed:
         node_id = len(self.stakes) + 1
         stake = self.deployment.registry_parameters.stake
         owner = address(f"owner {node_id}")
-        self.transfer(owner, self.deployment.registry.address, stake)
         operator = address(f"operator {node_id}")
         self.emit(
             "NodeRegistered", nodeId=node_id, owner=owner, role=role, operator=operator, stake=stake
         )
+        self.transfer(owner, self.deployment.registry.address, stake)
         self.stakes[node_id] = stake
         if role is Role.EVALUATOR:
             self.listed.append(node_id)
@@ -213,7 +213,6 @@ class Deployed:
         draw_block = self.block + self.deployment.rounds_parameters.draw_delay
         self.headers[draw_block] = Header(self.block_hash(draw_block), self.time(draw_block))
         requester = address(f"requester {round_id % 7}")
-        self.transfer(requester, self.deployment.rounds.address, terms.deposit)
         self.emit(
             "RoundOpened",
             roundId=round_id,
@@ -223,6 +222,7 @@ class Deployed:
             batches=[batch.as_tuple() for batch in batches],
             uri=uri,
         )
+        self.transfer(requester, self.deployment.rounds.address, terms.deposit)
         return Opening(requester, draw_block, terms, batches, keccak(uri.encode()))
 
     def draw(self, round_id: int, opening: Opening, listed: list[int]) -> DrawnRound:
@@ -332,8 +332,8 @@ class Deployed:
         self.send()
         missing = self.deployment.registry_parameters.stake - self.stakes[node_id]
         payer = address(f"owner {node_id}")
-        self.transfer(payer, self.deployment.registry.address, missing)
         self.emit("StakeToppedUp", nodeId=node_id, payer=payer, amount=missing)
+        self.transfer(payer, self.deployment.registry.address, missing)
         self.stakes[node_id] += missing
         self.listed.append(node_id)
 

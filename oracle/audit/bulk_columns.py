@@ -129,8 +129,10 @@ class Columns:
         at = begin
         while at < end and self._rows[at] < before:
             seat, time = self._seats[at], self._times[at]
-            require(seat < len(ids) and not committed >> seat & 1 and time < close)
-            require(ids[seat] == self._nodes[at])
+            if seat >= len(ids) or ids[seat] != self._nodes[at]:
+                raise NotPlain
+            if committed >> seat & 1 or time >= close:
+                raise NotPlain
             committed |= 1 << seat
             commits[seat] = (time, self._hashed[at])
             digest = keccak(digest + self._steps[at])

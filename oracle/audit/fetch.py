@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from oracle.chain.batches import Refusal, Request, ask
 from oracle.chain.deployment import Deployment
-from oracle.chain.log_table import LogTable, Raw, build
+from oracle.chain.log_table import Bytes, LogTable
 from oracle.chain.logs import TRUNCATED_AT, WIDEST_RANGE, Log, LogsUnavailable, NodeBehind
 from oracle.core.keccak import keccak
 from oracle.core.words import word
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from web3 import Web3
 
 ATTEMPTS = 6
+HANDY = 8_192
+"""Logs that a chunk should have: ranges grow, at most twofold, and shrink towards that."""
 FIRST_PAUSE = 0.25  # seconds, doubled after each attempt
 TRANSFER = keccak(b"Transfer(address,address,uint256)")
 
@@ -115,7 +119,7 @@ class Fetcher:
                 continue
             yield found
             first = until + 1
-            width = min(2 * width, self._widest)
+            width = min(width * HANDY // max(len(found.table), HANDY // 2) or 1, self._widest)
 
     def _patiently(self, first: int, last: int) -> Chunk | Refusal:
         pause = FIRST_PAUSE
@@ -157,45 +161,80 @@ class Fetcher:
         if places and not first <= places[0][0] <= places[-1][0] <= last:
             raise _Again("logs are of other blocks than those asked for")
         numbers = sorted({number for number, _ in places})
-        blocks = dict(zip(numbers, headers(self._web3, numbers), strict=True))
-        rows = [_row(logs[at], at, blocks[at[0]]) for at in places]
-        return Chunk(first, last, _bytes(end["hash"]), build(rows))
+        blocks = dict(zip(numbers, _blocks(self._web3, numbers), strict=True))
+        return Chunk(first, last, _bytes(end["hash"]), _table(places, logs, blocks))
+
+
+def _table(
+    places: list[tuple[int, int]],
+    logs: dict[tuple[int, int], dict[str, Any]],
+    blocks: dict[int, dict[str, Any]],
+) -> LogTable:
+    """Return the table of some logs by their places, once they are found to be of their blocks."""
+    mined = {number: set(block["transactions"]) for number, block in blocks.items()}
+    rows = [logs[place] for place in places]
+    for (number, _), raw in zip(places, rows, strict=True):
+        if raw["blockHash"] != blocks[number]["hash"]:
+            raise _Again(f"a log of block {number} has another hash than the block")
+        if raw["transactionHash"] not in mined[number]:
+            raise _Again(f"a log of block {number} is of no transaction of the block")
+    addresses = [raw["address"] for raw in rows]
+    contracts = sorted({_bytes(each) for each in set(addresses)})
+    contract_of = {each: contracts.index(_bytes(each)) for each in set(addresses)}
+    block_of = {number: row for row, number in enumerate(blocks)}
+    topics = [raw["topics"] for raw in rows]
+    data = [raw["data"][2:] for raw in rows]
+    return LogTable(
+        number=np.array(list(blocks), dtype=np.uint64),
+        time=np.array([int(each["timestamp"], 16) for each in blocks.values()], dtype=np.uint64),
+        block=np.array([block_of[number] for number, _ in places], dtype=np.uint32),
+        index=np.array([index for _, index in places], dtype=np.uint32),
+        size=np.array(list(map(len, data)), dtype=np.uint32) // 2,
+        contract=np.array([contract_of[each] for each in addresses], dtype=np.uint8),
+        topic_count=np.array(list(map(len, topics)), dtype=np.uint8),
+        block_hash=_rows([each["hash"] for each in blocks.values()], 32),
+        address=np.frombuffer(b"".join(contracts), dtype=np.uint8).reshape(-1, 20),
+        transaction=_rows([raw["transactionHash"] for raw in rows], 32),
+        topics=_rows([topic for each in topics for topic in each], 32),
+        data=np.frombuffer(bytes.fromhex("".join(data)), dtype=np.uint8),
+    )
+
+
+def _rows(texts: list[str], width: int) -> Bytes:
+    """Return hex texts as rows of bytes, all of this width."""
+    if any(len(text) != 2 * width + 2 for text in texts):
+        raise _Again("a hash is of another length")
+    packed = bytes.fromhex("".join([text[2:] for text in texts]))
+    return np.frombuffer(packed, dtype=np.uint8).reshape(-1, width)
+
+
+def _blocks(web3: Web3, numbers: Sequence[int]) -> list[dict[str, Any]]:
+    """Return blocks as the node has them; raise `NodeBehind` for one that it does not know."""
+    requests: list[Request] = [("eth_getBlockByNumber", [hex(each), False]) for each in numbers]
+    found = []
+    for number, answer in zip(numbers, ask(web3, requests), strict=True):
+        if not isinstance(answer, dict):
+            raise NodeBehind(int(web3.eth.block_number), number)
+        found.append(answer)
+    return found
 
 
 def headers(web3: Web3, blocks: Sequence[int]) -> list[Header]:
     """Return the headers of blocks; raise `NodeBehind` for one that the node does not know."""
-    requests: list[Request] = [("eth_getBlockByNumber", [hex(block), False]) for block in blocks]
-    found = []
-    for block, answer in zip(blocks, ask(web3, requests), strict=True):
-        if not isinstance(answer, dict):
-            raise NodeBehind(int(web3.eth.block_number), block)
-        transactions = frozenset(map(_bytes, answer["transactions"]))
-        found.append(Header(_bytes(answer["hash"]), int(answer["timestamp"], 16), transactions))
-    return found
+    return [
+        Header(
+            _bytes(block["hash"]),
+            int(block["timestamp"], 16),
+            frozenset(map(_bytes, block["transactions"])),
+        )
+        for block in _blocks(web3, blocks)
+    ]
 
 
 def flattened(chunks: Iterator[Chunk]) -> Iterator[Log]:
     """Yield the logs of chunks, one by one."""
     for chunk in chunks:
         yield from chunk.table.logs()
-
-
-def _row(raw: dict[str, Any], place: tuple[int, int], header: Header) -> Raw:
-    transaction = _bytes(raw["transactionHash"])
-    if _bytes(raw["blockHash"]) != header.block_hash:
-        raise _Again(f"a log of block {place[0]} has another hash than the block")
-    if header.transactions is not None and transaction not in header.transactions:
-        raise _Again(f"a log of block {place[0]} is of no transaction of the block")
-    return (
-        place[0],
-        header.block_hash,
-        header.timestamp,
-        place[1],
-        _bytes(raw["address"]),
-        transaction,
-        tuple(map(_bytes, raw["topics"])),
-        _bytes(raw["data"]),
-    )
 
 
 def _bytes(text: Any) -> bytes:

@@ -182,6 +182,7 @@ class _Replay:
     def _of_tables(self, tables: Iterable[LogTable], progress: Progress | None) -> Report:
         counts: Counter[str] = Counter()
         latest: tuple[int, int] | None = None
+        seen = 0
         assert self._reader is not None
         bulk = Bulk(self._rounds, self._ledger, self._vaults, self._deployment)
         for table in whole_blocks(tables):
@@ -189,8 +190,9 @@ class _Replay:
             self._check_places(table, latest)
             self._of_table(table, bulk, counts)
             latest = int(table.number[-1]), int(table.index[-1])
+            seen += len(table)
             if progress is not None:
-                progress(latest[0], counts.total())
+                progress(latest[0], seen)
         counts["Slashed"] += bulk.slashes
         compared = sum(each * counts[EVENTS[kind]] for kind, each in COMPARED.items())
         compared += COMPARED_OF_SLASH * bulk.slashes

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from oracle.audit.ahead import ahead
 from oracle.audit.cache import ChunkCache
 from oracle.audit.fetch import BranchAbandoned, Fetcher
 from oracle.audit.reader import ChainReader, Reader
@@ -65,7 +66,7 @@ class ChainSource:
             chunks = self._fetcher.chunks(self.deployment.start_block, last)
         else:
             chunks = self._cache.chunks(self._web3, self._fetcher, last)
-        for chunk in chunks:
+        for chunk in ahead(chunks):
             yield chunk.table
         self.check()
 

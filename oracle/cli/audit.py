@@ -143,7 +143,9 @@ def export(
     kept = None if no_cache else cache_of(cache)
     source = ChainSource(session.web3, session.deployment, last, kept)
     with session.output.progress() as told:
-        report = write(source, file, _told(told, source.reader.block))
+        report = write(
+            source, file, _told(told, source.deployment.start_block, source.reader.block)
+        )
     manifest = manifest_of(file)
     content = {
         "file": str(file),
@@ -175,16 +177,16 @@ def replayed(
     if from_file is not None:
         source = FileSource(from_file)
         with output.progress() as told:
-            report = replay(source, _told(told, source.reader.block), records)
+            hears = _told(told, source.deployment.start_block, source.reader.block)
+            report = replay(source, hears, records)
         return report, source.deployment
     session = Session(reading)
     last = _number(session.web3, block)
     shown = session.web3.eth.block_number if last is None else last
     with session.output.progress() as told:
-        hears = _told(told, int(shown))
-        return run(
-            session.web3, session.deployment, last, hears, cache, records
-        ), session.deployment
+        hears = _told(told, session.deployment.start_block, int(shown))
+        report = run(session.web3, session.deployment, last, hears, cache, records)
+    return report, session.deployment
 
 
 def _present(
@@ -225,16 +227,16 @@ def cache_of(chosen: Path | None) -> Path:
     return Path(base).expanduser() / "poq" / "audit"
 
 
-def _told(told: Callable[[int, int, str], None], last: int) -> Callable[[int, int], None]:
+def _told(
+    told: Callable[[int, int, str], None], first: int, last: int
+) -> Callable[[int, int], None]:
     """Return what hears of blocks and logs and tells of the rate and the time that is left."""
     began = time.monotonic()
-    first: int | None = None
 
     def tell(block: int, logs: int) -> None:
-        nonlocal first
-        first = block if first is None else first
         took = max(time.monotonic() - began, 1e-9)
         left = took * (last - block) / max(block - first, 1)
-        told(block, last, f"{logs:,} logs, {logs / took:,.0f} a second, {left:,.0f} s left")
+        text = f"{logs:,} logs, {logs / took:,.0f} a second, {left:,.0f} s left"
+        told(block - first, last - first, text)
 
     return tell

@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 NOT_FOR_COMMANDS = {
     # Raised and caught below what a command calls, or by commands of their own.
     "deploy.compile.CompileError",
+    "oracle.audit.bulk_columns.NotPlain",
+    "oracle.audit.layouts.OtherLayout",
     "oracle.chain.abi_words.NotStrict",
     "oracle.chain.devnet.ExecutionReverted",
     "oracle.chain.devnet.TransactionRefused",
