@@ -93,12 +93,16 @@ def run(
 
 
 def _run(source: Callable[[], ChainSource], progress: Progress | None) -> Report:
-    for _ in range(ATTEMPTS - 1):
+    for attempt in range(1, ATTEMPTS + 1):
         try:
-            return audit(source(), progress)
+            made = source()
+            report = audit(made, progress)
+            made.check()  # storage, too, was read of the block that it was to be
+            return report
         except BranchAbandoned:
-            continue
-    return audit(source(), progress)
+            if attempt == ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
 
 
 def audit(source: Source, progress: Progress | None = None) -> Report:
