@@ -36,8 +36,15 @@ class AmountTooLarge(Exception):
         super().__init__(f"{amount} wei do not fit DECIMAL(38,0): write CSV instead.")
 
 
+class TablesNotWritten(Exception):
+    """The directory cannot be made or written to."""
+
+    def __init__(self, directory: Path, reason: str) -> None:
+        super().__init__(f"{directory} cannot be written to: {reason}.")
+
+
 def write_csv(report: Report, directory: Path) -> None:
-    """Write the tables as CSV; files of the same names are replaced."""
+    """Write the tables as CSV; files of the same names are replaced. Raises `TablesNotWritten`."""
     _write(report, directory, "csv", _csv)
 
 
@@ -45,7 +52,7 @@ def write_parquet(report: Report, directory: Path) -> None:
     """
     Write the tables as Parquet; files of the same names are replaced.
 
-    Raises `AmountTooLarge`, and `ImportError` where Polars is not installed.
+    Raises `AmountTooLarge`, `TablesNotWritten`, and `ImportError` where Polars is not installed.
     """
     _write(report, directory, "parquet", _parquet)
 
@@ -79,6 +86,13 @@ def _write(
         f"{name}.{ending}": encode(columns, rows)
         for name, (columns, rows) in tables(report).items()
     }
+    try:
+        _put(directory, contents)
+    except OSError as error:
+        raise TablesNotWritten(directory, error.strerror or str(error)) from None
+
+
+def _put(directory: Path, contents: Mapping[str, bytes]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         (directory / name).write_bytes(content)

@@ -38,11 +38,18 @@ class ExportMalformed(Exception):
         super().__init__(f"{path} cannot be audited: {reason}.")
 
 
+class ExportNotWritten(Exception):
+    """The file cannot be written where it was meant to be."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} cannot be written: {reason}.")
+
+
 def export(source: ChainSource, path: Path, progress: Progress | None = None) -> Report:
     """
     Write the evidence of a chain to `path`, completely or not at all, and return its audit.
 
-    Raises what auditing the source raises, and `OSError`.
+    Raises `ExportNotWritten`, and what auditing the source raises.
     """
     reports: list[Report] = []
 
@@ -68,6 +75,12 @@ def write(
     `answers` is called with a file that has all but them, so that what is asked can depend on it.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
+    if path.is_dir():
+        raise ExportNotWritten(path, "it is a directory")
+    try:
+        draft.touch()
+    except OSError as error:
+        raise ExportNotWritten(path, error.strerror or str(error)) from None
     try:
         sums: dict[str, str] = {}
         count = 0
@@ -111,7 +124,9 @@ class FileSource:
                 raise ValueError("its members are not those of its manifest")
             self.deployment: Deployment = from_bytes(self._member(DEPLOYMENT), path)
             self.reader = RecordedReader(Answers.from_bytes(self._member(STORAGE)))
-        except (OSError, zipfile.BadZipFile, DeploymentMalformed) as error:
+        except OSError as error:
+            raise ExportMalformed(path, error.strerror or str(error)) from None
+        except (zipfile.BadZipFile, DeploymentMalformed) as error:
             raise ExportMalformed(path, str(error).rstrip(".")) from None
         except KeyError as error:
             raise ExportMalformed(path, f"it has no {error}") from None

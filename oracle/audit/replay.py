@@ -97,12 +97,16 @@ def run(
 def _run(
     source: Callable[[], ChainSource], progress: Progress | None, records: Records | None
 ) -> Report:
-    for _ in range(ATTEMPTS - 1):
+    for attempt in range(1, ATTEMPTS + 1):
         try:
-            return audit(source(), progress, records)
+            made = source()
+            report = audit(made, progress, records)
+            made.check()  # storage, too, was read of the block that it was to be
+            return report
         except BranchAbandoned:
-            continue
-    return audit(source(), progress, records)
+            if attempt == ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
 
 
 def audit(

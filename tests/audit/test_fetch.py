@@ -227,6 +227,39 @@ def test_a_chain_that_changes_under_the_audit_is_noticed(
         list(tables)
 
 
+def test_an_audit_under_which_the_chain_changes_begins_again(
+    network: Network, node: Node, web3: Web3
+) -> None:
+    changes = [True]
+
+    def bend(method: str, params: Any, result: Any) -> Any:
+        if method == "eth_call" and changes:  # the logs are read, and storage is next
+            changes.clear()
+            changed.append(True)
+        if method == "eth_getBlockByNumber" and changed:
+            changed.clear()
+            return {**result, "hash": "0x" + 32 * "cd"}
+        return result
+
+    changed: list[bool] = []
+    node.bend = bend
+    assert run(web3, network.deployment).right
+    assert not changes and not changed
+
+
+def test_a_chain_that_never_settles_is_said_not_to(
+    network: Network, node: Node, web3: Web3
+) -> None:
+    count = iter(range(10**6))
+    node.bend = lambda method, params, result: (
+        {**result, "hash": "0x" + next(count).to_bytes(32).hex()}
+        if method == "eth_getBlockByNumber" and int(params[0], 16) == network.devnet.height
+        else result
+    )
+    with pytest.raises(BranchAbandoned):
+        run(web3, network.deployment)
+
+
 # The cache
 
 

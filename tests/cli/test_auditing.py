@@ -85,6 +85,18 @@ def test_a_file_that_cannot_be_audited_is_a_usage_error(tmp_path: Path) -> None:
     assert "cannot be audited" in ran.err and "Traceback" not in ran.err
 
 
+def test_what_cannot_be_written_is_a_usage_error(settled: World, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for arguments in (
+        ("audit", "--csv", tmp_path / "file"),
+        ("audit", "export", tmp_path / "nowhere" / "evidence.zip"),
+        ("audit", "export", tmp_path),
+    ):
+        ran = settled.poq(*arguments)
+        assert ran.code == Exit.USAGE, ran.err
+        assert "cannot be written" in ran.err
+
+
 def test_a_mismatch_exits_with_3_from_a_file_too(settled: World, tmp_path: Path) -> None:
     file = tmp_path / "evidence.zip"
     settled.done("audit", "export", file)
