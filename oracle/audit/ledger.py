@@ -9,7 +9,7 @@ is one mismatch. Section 2 of docs/protocol.md; twin of `NodeRegistry.sol`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from oracle.audit.clock import Clock
@@ -34,6 +34,7 @@ class _Entry:
     operator: str
     operator_since: int  # block
     stake: int
+    packed: bytes
     exitable_at: int = 0
 
 
@@ -55,6 +56,7 @@ class Ledger:
         self._reader = reader
         self._entries: dict[int, _Entry] = {}
         self._trusts: dict[tuple[bytes, int], int] = {}
+        self._evaluators: dict[str, set[int]] = {}
         self.roster = Roster()
         self.slashed_balance = 0
         self.handlers: Mapping[str, Callable[[Event, Where], None]] = {
@@ -91,6 +93,14 @@ class Ledger:
         """Return the owner of a node, the zero address if it was never registered."""
         entry = self._entries.get(node_id)
         return NOBODY if entry is None else entry.owner
+
+    def evaluators_of(self, owners: Iterable[str]) -> set[int]:
+        """Return the evaluators, active or not, that some accounts own."""
+        return {node for owner in owners for node in self._evaluators.get(owner, ())}
+
+    def packed(self, node_id: int) -> bytes:
+        """Return id and owner of a known node as a packed panel has them."""
+        return self._entries[node_id].packed
 
     def offers_inference(self, node_id: int) -> bool:
         """Return whether the node is an inference node that has not left."""
@@ -132,10 +142,16 @@ class Ledger:
             return
         role, block = Role(args["role"]), event.log.block_number
         self._entries[args["nodeId"]] = _Entry(
-            args["owner"], role, args["operator"], block, self._parameters.stake
+            args["owner"],
+            role,
+            args["operator"],
+            block,
+            self._parameters.stake,
+            args["nodeId"].to_bytes(4) + bytes.fromhex(args["owner"][2:]),
         )
         if role is Role.EVALUATOR:
             self.roster.join(args["nodeId"], block)
+            self._evaluators.setdefault(args["owner"], set()).add(args["nodeId"])
         self._vault.receive(args["owner"], self._parameters.stake)
 
     def _rotated(self, event: Event, where: Where) -> None:
@@ -173,14 +189,14 @@ class Ledger:
         entry.exitable_at = event.args["exitableAt"]
         left_at = entry.exitable_at - self._parameters.exit_delay
         block = event.log.block_number
-        self._clock.check(where, "NodeExited.exitableAt − exitDelay", block, left_at)
+        self._clock.check(where, "NodeExited.exitableAt − exitDelay", left_at)
         self.roster.leave(event.args["nodeId"], block)
 
     def _withdrawn(self, event: Event, where: Where) -> None:
         entry = self._known(event, where)
         if entry is None:
             return
-        now = self._clock.time(event.log.block_number)
+        now = self._clock.time
         waited = entry.exitable_at and (now is None or now >= entry.exitable_at)
         self._findings.expect(where, "StakeWithdrawn after the exit delay", True, bool(waited))
         self._findings.expect(where, "StakeWithdrawn.owner", entry.owner, event.args["owner"])

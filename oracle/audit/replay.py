@@ -10,22 +10,44 @@ the order, who sent a contract tokens unasked, and a rotation that changes nothi
 
 from __future__ import annotations
 
-import heapq
+import gc
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from deploy.artifacts import load
+from oracle.audit.bulk import COMPARED, COMPARED_OF_SLASH, Bulk
+from oracle.audit.bulk_columns import (
+    DRAWN,
+    EVENTS,
+    MOVED,
+    OPENED,
+    OTHER,
+    SETTLED,
+    Columns,
+    NotPlain,
+    require,
+    whole_blocks,
+)
 from oracle.audit.clock import Clock
+from oracle.audit.fetch import BranchAbandoned
 from oracle.audit.findings import Findings, Where
 from oracle.audit.ledger import Ledger
-from oracle.audit.reader import ChainReader, Reader
+from oracle.audit.reader import Reader
+from oracle.audit.record import Records
 from oracle.audit.report import Report, report
 from oracle.audit.rounds import Rounds
 from oracle.audit.solvency import Vault
+from oracle.audit.sources import ChainSource, Source
 from oracle.audit.storage import compare
 from oracle.chain.deployment import Deployment
-from oracle.chain.logs import Event, EventDecoder, Log, read_logs
+from oracle.chain.log_table import LogTable
+from oracle.chain.logs import Event, EventDecoder, Log
 from oracle.core.reveals import RevealRefused
 
 if TYPE_CHECKING:
@@ -43,56 +65,89 @@ _TRANSFER = (
         ],
     },
 )
+ATTEMPTS = 5
+"""How often an audit begins again because the chain was reorganised under it."""
 
 Handler = Callable[[Event, Where], None]
-Progress = Callable[[int], None]
-"""Hears of each block that the audit reaches."""
+Progress = Callable[[int, int], None]
+"""Hears of the block that the audit has reached, and of the number of logs so far."""
 
 
 def run(
-    web3: Web3, deployment: Deployment, block: int | None = None, progress: Progress | None = None
+    web3: Web3,
+    deployment: Deployment,
+    block: int | None = None,
+    progress: Progress | None = None,
+    cache: Path | None = None,
+    records: Records | None = None,
 ) -> Report:
     """
-    Audit a deployment up to `block`, by default the latest one.
+    Audit a deployment up to `block`, by default the latest one; `records` keeps the rounds.
 
-    Raises `NodeBehind`, `LogsUnavailable`, `RpcUnreachable`.
+    What was read before is taken from `cache`, a directory. Nothing is called wrong before it was
+    read twice, the second time from the node alone. Raises `BranchAbandoned` for a chain that does
+    not settle, and what `Fetcher` and `ChainReader` raise.
     """
-    reader = ChainReader(web3, deployment, block)
-    logs = read(web3, deployment, reader.block)
-    return replay(deployment, _announced(logs, progress), reader)
+    report = _run(lambda: ChainSource(web3, deployment, block, cache), progress, records)
+    if report.right:
+        return report
+    return _run(lambda: ChainSource(web3, deployment, block), progress, records)
 
 
-def read(web3: Web3, deployment: Deployment, last: int) -> Iterator[Log]:
+def _run(
+    source: Callable[[], ChainSource], progress: Progress | None, records: Records | None
+) -> Report:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            made = source()
+            report = audit(made, progress, records)
+            made.check()  # storage, too, was read of the block that it was to be
+            return report
+        except BranchAbandoned:
+            if attempt == ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
+
+
+def audit(
+    source: Source, progress: Progress | None = None, records: Records | None = None
+) -> Report:
     """
-    Yield all logs of both contracts and of the token's transfers from or to them, in chain order.
+    Audit all logs of a source, and what the chain has stored after them.
 
-    `last` is the last block. Raises `NodeBehind`, `LogsUnavailable`, `RpcUnreachable`.
+    `records` keeps the rounds, which are then not audited in bulk.
     """
-    contracts = [deployment.registry.address, deployment.rounds.address]
-    accounts = [bytes(12) + bytes.fromhex(contract[2:]) for contract in contracts]
-    first, token = deployment.start_block, deployment.token
-    moved = EventDecoder(_TRANSFER).topics
-    sent = read_logs(web3, [token], first, last, topics=moved, indexed=[accounts])
-    received = read_logs(web3, [token], first, last, topics=moved, indexed=[(), accounts])
-    latest: Log | None = None
-    for log in heapq.merge(read_logs(web3, contracts, first, last), sent, received, key=_place):
-        if log != latest:  # what one contract sends the other is in two answers
-            yield log
-        latest = log
+    if records is None:
+        with suppress(NotPlain):
+            return audit_in_bulk(source, progress)
+    logs = _logs(source, source.reader, progress)
+    return _Replay(source.deployment, source.reader, records).of(logs)
 
 
-def replay(deployment: Deployment, logs: Iterable[Log], reader: Reader | None) -> Report:
+def audit_in_bulk(source: Source, progress: Progress | None = None) -> Report:
+    """Audit a source that has nothing wrong, fast; raise `NotPlain` for any other."""
+    return _Replay(source.deployment, source.reader).of_tables(source.tables(), progress)
+
+
+def replay(
+    deployment: Deployment,
+    logs: Iterable[Log],
+    reader: Reader | None,
+    records: Records | None = None,
+) -> Report:
     """
-    Audit `logs`, which `read` gives, or a file of what it gave.
+    Audit `logs` in chain order; `records` keeps the rounds.
 
     Without a `reader` nothing is asked of a chain: seeds, block times, digests and storage are
     then compared only as far as logs contradict each other.
     """
-    return _Replay(deployment, reader).of(logs)
+    return _Replay(deployment, reader, records).of(logs)
 
 
 class _Replay:
-    def __init__(self, deployment: Deployment, reader: Reader | None) -> None:
+    def __init__(
+        self, deployment: Deployment, reader: Reader | None, records: Records | None = None
+    ) -> None:
         self._deployment = deployment
         self._reader = reader
         self._findings = findings = Findings()
@@ -106,7 +161,9 @@ class _Replay:
         ]
         parameters = deployment.registry_parameters
         self._ledger = Ledger(parameters, findings, clock, self._vaults[0], reader)
-        self._rounds = Rounds(deployment, findings, clock, self._vaults[1], self._ledger, reader)
+        self._rounds = Rounds(
+            deployment, findings, clock, self._vaults[1], self._ledger, reader, records
+        )
         self._decoders = {
             deployment.token: EventDecoder(_TRANSFER),
             deployment.registry.address: EventDecoder(load("NodeRegistry").abi),
@@ -121,8 +178,88 @@ class _Replay:
             deployment.rounds.address: self._rounds.handlers,
         }
 
+    def of_tables(self, tables: Iterable[LogTable], progress: Progress | None) -> Report:
+        """Audit logs in bulk; raise `NotPlain` unless everything is as it has to be."""
+        with _without_collecting():
+            return self._of_tables(tables, progress)
+
+    def _of_tables(self, tables: Iterable[LogTable], progress: Progress | None) -> Report:
+        counts: Counter[str] = Counter()
+        latest: tuple[int, int] | None = None
+        seen = 0
+        assert self._reader is not None
+        bulk = Bulk(self._rounds, self._ledger, self._vaults, self._deployment)
+        for table in whole_blocks(tables):
+            self._reader.enter(table)
+            self._check_places(table, latest)
+            self._of_table(table, bulk, counts)
+            latest = int(table.number[-1]), int(table.index[-1])
+            seen += len(table)
+            if progress is not None:
+                progress(latest[0], seen)
+        counts["Slashed"] += bulk.slashes
+        compared = sum(each * counts[EVENTS[kind]] for kind, each in COMPARED.items())
+        compared += COMPARED_OF_SLASH * bulk.slashes
+        self._findings.comparisons += compared + max(counts.total() - 1, 0)
+        report = self._finish(counts, self._reader.block)
+        require(report.right)
+        return report
+
+    def _check_places(self, table: LogTable, latest: tuple[int, int] | None) -> None:
+        """Raise `NotPlain` unless the logs follow each other within the blocks of the audit."""
+        numbers = table.number[table.block].astype(np.int64)
+        index = table.index.astype(np.int64)
+        later = (np.diff(numbers) > 0) | ((np.diff(numbers) == 0) & (np.diff(index) > 0))
+        first = int(numbers[0]), int(index[0])
+        require(bool(later.all()) and (latest is None or first > latest))
+        assert self._reader is not None
+        require(self._deployment.start_block <= first[0])
+        require(int(numbers[-1]) <= self._reader.block)
+
+    def _of_table(self, table: LogTable, bulk: Bulk, counts: Counter[str]) -> None:
+        kinds, columns, logs = bulk.take_apart(table)
+        times = table.time[table.block].tolist()
+        latest: Log | None = None
+        following = 0
+        for row, log in logs.items():
+            if row < following:
+                continue
+            if latest is not None and log.transaction_hash != latest.transaction_hash:
+                self._close(latest)
+            latest, kind = log, kinds[row]
+            self._clock.at(log.block_number, log.block_hash, times[row])
+            if kind == MOVED:
+                bulk.move(log)
+            elif kind == OPENED:
+                bulk.open(log)
+            elif kind == DRAWN:
+                bulk.draw(log, columns, row)
+            elif kind == SETTLED:
+                following = bulk.settle(log, row, logs, kinds, columns, times[row])
+            else:
+                require(kind == OTHER)
+                counts[self._rare(log, row, columns)] += 1
+            require(not self._findings.mismatches)
+        self._close(latest)
+        columns.close(self._rounds, self._deployment.rounds_parameters)
+        bulk.flush()
+        require(not self._findings.mismatches)
+        for kind, name in EVENTS.items():
+            counts[name] += kinds.count(kind)
+
+    def _rare(self, log: Log, row: int, columns: Columns) -> str:
+        """Take a log as the careful replay does, and return its name."""
+        self._findings.comparisons += 2  # its block is one of those audited, and of that hash
+        if log.address == self._deployment.rounds.address and len(log.topics) > 1:
+            audited = self._rounds.get(int.from_bytes(log.topics[1]))
+            if audited is not None:
+                columns.attach(audited, self._deployment.rounds_parameters, row)
+                audited.spell_out()
+        return self._handle(log, Where(transaction=log.transaction_hash))
+
     def of(self, logs: Iterable[Log]) -> Report:
-        counts: dict[str, int] = {}
+        """Audit logs one by one, and name whatever is wrong."""
+        counts: Counter[str] = Counter()
         latest: Log | None = None
         for log in logs:
             where = Where(transaction=log.transaction_hash)
@@ -136,8 +273,16 @@ class _Replay:
                 self._findings.expect(where, "order of the logs", True, follows)
             latest = log
             name = self._handle(log, where)
-            counts[name] = counts.get(name, 0) + 1
+            counts[name] += 1
         self._close(latest)
+        self._rounds.record_running()
+        if self._reader is not None:
+            last = self._reader.block
+        else:
+            last = self._deployment.start_block if latest is None else latest.block_number
+        return self._finish(counts, last)
+
+    def _finish(self, counts: Mapping[str, int], last: int) -> Report:
         if self._reader is not None:
             compare(
                 self._findings,
@@ -147,16 +292,12 @@ class _Replay:
                 self._vaults,
                 self._reader,
             )
-        if self._reader is not None:
-            last = self._reader.block
-        else:
-            last = self._deployment.start_block if latest is None else latest.block_number
         return report(
             self._deployment,
             self._findings,
             self._ledger,
             self._rounds,
-            counts,
+            {name: count for name, count in counts.items() if count},
             last_block=last,
             on_chain=self._reader is not None,
         )
@@ -207,12 +348,27 @@ class _Replay:
             vault.close(where)
 
 
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Leave garbage to reference counts: a fifth of the time goes into looking for cycles."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def _place(log: Log) -> tuple[int, int]:
     return log.block_number, log.log_index
 
 
-def _announced(logs: Iterable[Log], progress: Progress | None) -> Iterable[Log]:
-    for log in logs:
-        if progress is not None:
-            progress(log.block_number)
-        yield log
+def _logs(source: Source, reader: Reader, progress: Progress | None) -> Iterator[Log]:
+    count = 0
+    for table in source.tables():
+        reader.enter(table)
+        yield from table.logs()
+        count += len(table)
+        if progress is not None and len(table):
+            progress(int(table.number[-1]), count)

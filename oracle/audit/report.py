@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from oracle.audit.findings import Findings, Mismatch
 from oracle.audit.ledger import Ledger
+from oracle.audit.record import domain_name
 from oracle.audit.rounds import Audited, Rounds
 from oracle.chain.deployment import Deployment
-from oracle.core.facts import Conduct
+from oracle.core.facts import Role
 from oracle.core.units import TRUST_ONE
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 VERSION = 1
 SHOWN = 20
 """Mismatches, rounds and nodes that people are shown; the data has all."""
+_ROLES = {role.value: role.name.lower() for role in Role}
 _PAID = ("evaluator", "inference", "fee", "refund")
 
 
@@ -95,6 +97,26 @@ class Report:
         """Whether everything was as it has to be."""
         return not self.mismatches
 
+    def of_round(self, round_id: int) -> Report:
+        """Return what is about one round; the verdict is still about everything."""
+        return replace(
+            self,
+            nodes=(),
+            rounds=tuple(each for each in self.rounds if each.round == round_id),
+            payouts=tuple(each for each in self.payouts if each.round == round_id),
+        )
+
+    def of_node(self, node_id: int) -> Report:
+        """Return what is about one node; the verdict is still about everything."""
+        payouts = tuple(each for each in self.payouts if each.node == node_id)
+        paid = {each.round for each in payouts}
+        return replace(
+            self,
+            nodes=tuple(each for each in self.nodes if each.node == node_id),
+            rounds=tuple(each for each in self.rounds if each.round in paid),
+            payouts=payouts,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return everything, versioned; amounts are wei as strings."""
         return {
@@ -121,14 +143,17 @@ class Report:
             ],
         }
 
-    def show(self, console: Console) -> None:
-        """Print the payouts of nodes and rounds, the mismatches and the verdict."""
-        console.print(self._node_table())
-        console.print(self._round_table())
-        for mismatch in self.mismatches[:SHOWN]:
-            console.print(f"[red]✗[/red] {mismatch}", highlight=False)
-        if len(self.mismatches) > SHOWN:
-            console.print(f"… and {len(self.mismatches) - SHOWN} more")
+    def show(self, console: Console, shown: int = SHOWN) -> None:
+        """Print the payouts of the last nodes and rounds, the mismatches and the verdict."""
+        from rich.markup import escape
+
+        if self.nodes:
+            console.print(self._node_table(shown))
+        console.print(self._round_table(shown))
+        for mismatch in self.mismatches[:shown]:
+            console.print(f"[red]✗[/red] {escape(str(mismatch))}", highlight=False)
+        if len(self.mismatches) > shown:
+            console.print(f"… and {len(self.mismatches) - shown} more")
         logs = sum(self.logs.values())
         verdict = "nothing is wrong" if self.right else f"mismatches: {len(self.mismatches)}"
         colour = "green" if self.right else "red"
@@ -139,14 +164,16 @@ class Report:
             highlight=False,
         )
 
-    def _node_table(self) -> Table:
+    def _node_table(self, shown: int) -> Table:
+        from rich.markup import escape
+
         domains = sorted({domain for node in self.nodes for domain in node.trusts})
-        table = _table("Nodes", len(self.nodes))
+        table = _table("Nodes", len(self.nodes), shown)
         table.add_column("node", justify="right")
         table.add_column("role")
-        for name in ("stake", "earned", *(f"trust, {domain}" for domain in domains)):
+        for name in ("stake", "earned", *(f"trust, {escape(domain)}" for domain in domains)):
             table.add_column(name, justify="right")
-        for node in self.nodes[-SHOWN:]:
+        for node in self.nodes[-shown:]:
             trusts = (node.trusts.get(domain) for domain in domains)
             table.add_row(
                 str(node.node),
@@ -157,19 +184,21 @@ class Report:
             )
         return table
 
-    def _round_table(self) -> Table:
+    def _round_table(self, shown: int) -> Table:
+        from rich.markup import escape
+
         paid: Counter[tuple[int, str]] = Counter()
         for payout in self.payouts:
             paid[payout.round, payout.role] += payout.amount
-        table = _table("Payouts, recomputed from the logs", len(self.rounds))
+        table = _table("Payouts, recomputed from the logs", len(self.rounds), shown)
         for name in ("round", "domain", "phase", "items", "seats"):
             table.add_column(name, justify="left" if name in ("domain", "phase") else "right")
         for name in ("panel", "inference", "fee", "refund"):
             table.add_column(name, justify="right")
-        for one in self.rounds[-SHOWN:]:
+        for one in self.rounds[-shown:]:
             table.add_row(
                 str(one.round),
-                one.domain,
+                escape(one.domain),
                 one.phase,
                 str(one.items),
                 f"{one.present}/{one.seats}",
@@ -213,7 +242,7 @@ def _nodes(ledger: Ledger, payouts: Iterable[Payout]) -> tuple[NodeSummary, ...]
             earned[payout.node] += payout.amount
     trusts: dict[int, dict[str, int]] = {}
     for domain, node_id, trust in ledger.trusts():
-        trusts.setdefault(node_id, {})[_domain(domain)] = trust
+        trusts.setdefault(node_id, {})[domain_name(domain)] = trust
     return tuple(
         NodeSummary(
             node=node.node_id,
@@ -229,42 +258,29 @@ def _nodes(ledger: Ledger, payouts: Iterable[Payout]) -> tuple[NodeSummary, ...]
 
 def _summary(audited: Audited) -> RoundSummary:
     terms = audited.opening.terms
-    outcomes = () if audited.settlement is None else audited.settlement.outcomes
     return RoundSummary(
         round=audited.key.round_id,
-        phase=_phase(audited),
-        domain=_domain(terms.domain),
+        phase=audited.phase,
+        domain=domain_name(terms.domain),
         rule=terms.rule.name,
         items=audited.opening.items,
         seats=terms.panel_size,
-        present=sum(outcome.conduct is Conduct.PRESENT for outcome in outcomes),
+        present=0 if audited.ended is None else audited.ended.present,
         deposit=terms.deposit,
         digest="0x" + audited.digest.hex(),
         ended_in=None if audited.ended_in is None else "0x" + audited.ended_in.hex(),
     )
 
 
-def _phase(audited: Audited) -> str:
-    if audited.ended_in is None:
-        return audited.state.phase.name.lower()
-    return "cancelled" if audited.settlement is None else "settled"
-
-
 def _payouts(audited: Audited) -> Iterable[Payout]:
-    round_id, settlement = audited.key.round_id, audited.settlement
-    opening = audited.opening
-    if settlement is not None and audited.settler is not None:
-        for payment in settlement.payments():
-            role = payment.role.name.lower()
-            yield Payout(round_id, role, payment.node_id, payment.account, payment.amount)
-        yield Payout(round_id, "fee", None, audited.settler, settlement.fee)
-        yield Payout(round_id, "refund", None, opening.requester, settlement.refund)
+    round_id, opening, ended = audited.key.round_id, audited.opening, audited.ended
+    if ended is not None:
+        for node_id, role, account, amount in ended.payments:
+            yield Payout(round_id, _ROLES[role], node_id, account, amount)
+        yield Payout(round_id, "fee", None, ended.settler, opening.terms.settlement_fee)
+        yield Payout(round_id, "refund", None, opening.requester, ended.refund)
     elif audited.ended_in is not None:
         yield Payout(round_id, "refund", None, opening.requester, opening.terms.deposit)
-
-
-def _domain(name: bytes) -> str:
-    return name.rstrip(b"\0").decode("ascii", "backslashreplace")
 
 
 def tokens(wei: int) -> str:
@@ -272,11 +288,11 @@ def tokens(wei: int) -> str:
     return f"{wei // 10**18:,}.{wei // 10**16 % 100:02}"
 
 
-def _table(title: str, count: int) -> Table:
+def _table(title: str, count: int, shown: int) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    caption = f"the last {SHOWN} of {count:,}; --json has all" if count > SHOWN else None
+    caption = f"the last {shown} of {count:,}; --all shows all" if count > shown else None
     return Table(
         title=title, caption=caption, box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False
     )

@@ -1,9 +1,10 @@
 """
 The money of a contract: what came and went by the token's logs, and what it owes.
 
-Every movement that a contract's own logs announce has to be a `Transfer` of the same transaction,
-and nothing else may leave. What others send unasked is no debt to anybody. A contract holds
-exactly what it owes and that, after every transaction.
+Every movement that a contract's own logs announce has to follow as a `Transfer` in the same
+transaction, and nothing else may leave: the contracts log before they call the token. What others
+send unasked is no debt to anybody. A contract holds exactly what it owes and that, after every
+transaction.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Vault:
         self._solvent = True
         self._announced: Counter[tuple[str, str, int]] = Counter()
         self._moved: Counter[tuple[str, str, int]] = Counter()
+        self._unannounced: list[tuple[str, str, int]] = []
 
     def receive(self, sender: str, amount: int) -> None:
         """Announce that the contract takes an amount from `sender` and owes it from now on."""
@@ -44,17 +46,27 @@ class Vault:
         if sender == self.account:
             self.balance -= amount
         # Anybody can let a token log that nothing moved.
-        if amount and self.account in (sender, receiver):
-            self._moved[sender, receiver, amount] += 1
+        if not amount or self.account not in (sender, receiver):
+            return
+        movement = sender, receiver, amount
+        if self._moved[movement] < self._announced[movement]:
+            self._moved[movement] += 1
+        elif receiver == self.account:
+            self.unasked += amount
+        else:
+            self._unannounced.append(movement)
 
     def close(self, where: Where) -> None:
         """End a transaction: compare what moved with what was announced."""
+        if not (self._announced or self._moved or self._unannounced):
+            return
+        for sender, receiver, amount in self._unannounced:
+            name = f"Transfer of {self.name}"
+            self._findings.expect(where, name, "none", f"{amount} from {sender} to {receiver}")
+        self._unannounced.clear()
         for movement in sorted(self._announced.keys() | self._moved.keys()):
             announced, moved = self._announced[movement], self._moved[movement]
             sender, receiver, amount = movement
-            if receiver == self.account and moved > announced:
-                self.unasked += amount * (moved - announced)
-                moved = announced
             self._findings.expect(
                 where,
                 f"Transfer of {self.name}",

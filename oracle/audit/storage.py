@@ -42,10 +42,13 @@ def compare(
     )
     _compare_nodes(findings, ledger, reader)
     _compare_rounds(findings, rounds, reader)
-    for account, credit in sorted(rounds.credits.items()):
-        findings.expect(nowhere, f"creditOf {account}", credit, reader.credit(account))
-    for vault in vaults:
-        balance = reader.balance(vault.account)
+    credited = sorted(rounds.credits.items())
+    stored = reader.credits(tuple(account for account, _ in credited))
+    for (account, credit), found in zip(credited, stored, strict=True):
+        findings.expect(nowhere, f"creditOf {account}", credit, found)
+    held = tuple(vaults)
+    balances = reader.balances(tuple(vault.account for vault in held))
+    for vault, balance in zip(held, balances, strict=True):
         findings.expect(nowhere, f"balance of {vault.name}", vault.balance, balance)
 
 
@@ -53,28 +56,31 @@ def _compare_nodes(findings: Findings, ledger: Ledger, reader: Reader) -> None:
     count = reader.node_count()
     findings.expect(Where(), "nodeCount", len(ledger), count)
     findings.expect(Where(), "slashedBalance", ledger.slashed_balance, reader.slashed_balance())
-    for node in ledger.nodes():
-        if node.node_id > count:
-            continue
+    nodes = [node for node in ledger.nodes() if node.node_id <= count]
+    stored = reader.nodes(tuple(node.node_id for node in nodes))
+    for node, found in zip(nodes, stored, strict=True):
         where = Where(node=node.node_id)
-        stored = reader.node(node.node_id)
         for part in fields(node):
-            expected, found = getattr(node, part.name), getattr(stored, part.name)
-            findings.expect(where, f"nodeOf.{part.name}", expected, found)
-    for domain, node_id, trust in ledger.trusts():
-        findings.expect(Where(node=node_id), "trustOf", trust, reader.trust(node_id, domain))
+            findings.expect(
+                where, f"nodeOf.{part.name}", getattr(node, part.name), getattr(found, part.name)
+            )
+    moved = list(ledger.trusts())
+    trusts = reader.trusts(tuple((node_id, domain) for domain, node_id, _ in moved))
+    for (_, node_id, trust), kept in zip(moved, trusts, strict=True):
+        findings.expect(Where(node=node_id), "trustOf", trust, kept)
 
 
 def _compare_rounds(findings: Findings, rounds: Rounds, reader: Reader) -> None:
     count = reader.round_count()
     findings.expect(Where(), "roundCount", len(rounds), count)
-    for audited in rounds:
-        round_id = audited.key.round_id
-        if round_id > count:
+    known = [audited for audited in rounds if audited.key.round_id <= count]
+    ids = tuple(audited.key.round_id for audited in known)
+    for audited, digest, stored in zip(known, reader.digests(ids), reader.rounds(ids), strict=True):
+        where = Where(transaction=audited.ended_in, round=audited.key.round_id)
+        findings.expect(where, "digestOf", audited.digest, digest)
+        if audited.state == stored:
+            findings.comparisons += len(fields(stored))
             continue
-        where = Where(transaction=audited.ended_in, round=round_id)
-        findings.expect(where, "digestOf", audited.digest, reader.digest(round_id))
-        stored = reader.round(round_id)
         for part in fields(stored):
             expected, found = getattr(audited.state, part.name), getattr(stored, part.name)
             findings.expect(where, f"stateOf.{part.name}", expected, found)

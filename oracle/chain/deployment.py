@@ -72,17 +72,10 @@ def read_deployment(directory: Path, chain_id: int) -> Deployment:
     """Return the deployment on a chain; raise `DeploymentNotFound` or `DeploymentMalformed`."""
     path = path_of(directory, chain_id)
     try:
-        content = json_text.parse(path.read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError:
         raise DeploymentNotFound(chain_id, path) from None
-    except ValueError as error:
-        raise DeploymentMalformed(path, f"it is not JSON ({error})") from None
-    try:
-        deployment = _parse(content)
-    except KeyError as error:
-        raise DeploymentMalformed(path, f"it has no {error}") from None
-    except ValueError as error:
-        raise DeploymentMalformed(path, str(error)) from None
+    deployment = from_bytes(content, path)
     if deployment.chain_id != chain_id:
         raise DeploymentMalformed(path, f"it is about chain {deployment.chain_id}")
     return deployment
@@ -97,13 +90,29 @@ def write_deployment(directory: Path, deployment: Deployment) -> Path:
     path = path_of(directory, deployment.chain_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{FILE}.{os.getpid()}")
-    with draft.open("w", encoding="utf-8") as file:
-        json.dump(_as_json(deployment), file, indent=2, sort_keys=True)
-        file.write("\n")
+    with draft.open("wb") as file:
+        file.write(to_bytes(deployment))
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
     return path
+
+
+def to_bytes(deployment: Deployment) -> bytes:
+    """Return the deployment as canonical JSON."""
+    return (json.dumps(_as_json(deployment), indent=2, sort_keys=True) + "\n").encode()
+
+
+def from_bytes(content: bytes, path: Path) -> Deployment:
+    """Return the deployment that is the content of a file; raise `DeploymentMalformed`."""
+    try:
+        return _parse(json_text.parse(content))
+    except KeyError as error:
+        raise DeploymentMalformed(path, f"it has no {error}") from None
+    except json.JSONDecodeError as error:
+        raise DeploymentMalformed(path, f"it is not JSON ({error})") from None
+    except ValueError as error:
+        raise DeploymentMalformed(path, str(error)) from None
 
 
 def _as_json(deployment: Deployment) -> dict[str, Any]:

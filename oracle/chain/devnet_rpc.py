@@ -93,6 +93,12 @@ class DevnetProvider(BaseProvider):
             response["error"] = error.as_json()
         return cast(RPCResponse, response)
 
+    def make_batch_request(
+        self, batch_requests: list[tuple[RPCEndpoint, Any]]
+    ) -> list[RPCResponse] | RPCResponse:
+        """Answer requests in their order."""
+        return [self.make_request(method, params) for method, params in batch_requests]
+
     def is_connected(self, show_traceback: bool = False) -> bool:
         """Return true: there is nothing to lose the connection to."""
         return True

@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from eth_abi import decode, encode
 from eth_typing import ABIEvent
-from eth_utils import to_checksum_address
-from eth_utils.abi import collapse_if_tuple, event_abi_to_log_topic
+from eth_utils.abi import event_abi_to_log_topic
 from web3 import Web3
 from web3.types import RPCEndpoint
+
+from oracle.chain.abi_words import NotStrict, compile_tuple, word_reader
+from oracle.core.words import account
 
 WIDEST_RANGE = 10_000
 TRUNCATED_AT = 10_000
@@ -46,8 +47,8 @@ class NodeBehind(Exception):
 class NotCanonical(ValueError):
     """The data of a log says what the event says, but not in the one way that contracts do."""
 
-    def __init__(self, event: str) -> None:
-        super().__init__(f"the data of {event} is not encoded as contracts encode it")
+    def __init__(self, event: str, reason: str) -> None:
+        super().__init__(f"{event} is not encoded as contracts encode it: {reason}")
         self.event = event
 
 
@@ -115,7 +116,7 @@ class EventDecoder:
 
     def __init__(self, abi: Abi) -> None:
         self._events = {
-            event_abi_to_log_topic(cast(ABIEvent, entry)): _Shape.of(entry)
+            event_abi_to_log_topic(cast(ABIEvent, entry)): _Shape(entry)
             for entry in abi
             if entry["type"] == "event"
         }
@@ -125,72 +126,57 @@ class EventDecoder:
         """The first topic of every event that this decodes."""
         return tuple(self._events)
 
+    @property
+    def names(self) -> dict[bytes, str]:
+        """The names of the events by their first topics."""
+        return {topic: shape.name for topic, shape in self._events.items()}
+
     def decode(self, log: Log) -> Event | None:
         """
         Return the event of `log`, or `None` if the ABI has none with its first topic.
 
-        Raises `NotCanonical`, and what `eth_abi` raises, for data that no contract logs.
+        Raises `NotCanonical` for topics or data that no contract logs.
         """
         shape = self._events.get(log.topics[0]) if log.topics else None
         if shape is None:
             return None
-        plain = decode(shape.plain_types, log.data)
-        if encode(shape.plain_types, plain) != log.data:
-            raise NotCanonical(shape.name)
-        values = dict(zip((field["name"] for field in shape.plain), plain, strict=True))
-        for field, kind, topic in zip(
-            shape.indexed, shape.indexed_types, log.topics[1:], strict=True
-        ):
-            # What does not fit into a topic is there as a hash.
-            values[field["name"]] = topic if kind == "bytes32" else decode([kind], topic)[0]
-        return Event(
-            name=shape.name,
-            args={field["name"]: _named(field, values[field["name"]]) for field in shape.fields},
-            log=log,
-        )
+        try:
+            args = shape.read(log.topics, log.data)
+        except NotStrict as error:
+            raise NotCanonical(shape.name, str(error)) from None
+        return Event(shape.name, args, log)
 
 
-@dataclass(frozen=True, slots=True)
 class _Shape:
-    name: str
-    fields: Abi
-    indexed: Abi
-    indexed_types: tuple[str, ...]
-    plain: Abi
-    plain_types: tuple[str, ...]
+    """How the topics and the data of one event are read."""
 
-    @classmethod
-    def of(cls, entry: Mapping[str, Any]) -> _Shape:
-        indexed = [field for field in entry["inputs"] if field["indexed"]]
-        plain = [field for field in entry["inputs"] if not field["indexed"]]
-        return cls(
-            name=entry["name"],
-            fields=entry["inputs"],
-            indexed=indexed,
-            indexed_types=tuple(
-                "bytes32" if _is_hashed(field["type"]) else field["type"] for field in indexed
-            ),
-            plain=plain,
-            plain_types=tuple(collapse_if_tuple(dict(field)) for field in plain),
-        )
+    def __init__(self, entry: Mapping[str, Any]) -> None:
+        self.name: str = entry["name"]
+        fields = entry["inputs"]
+        self._names = [field["name"] for field in fields]
+        self._indexed = [
+            # What does not fit into a topic is there as a hash.
+            (field["name"], word_reader("bytes32" if _is_hashed(field["type"]) else field["type"]))
+            for field in fields
+            if field["indexed"]
+        ]
+        plain = [field for field in fields if not field["indexed"]]
+        self._plain_names = [field["name"] for field in plain]
+        self._plain = compile_tuple(plain)
+
+    def read(self, topics: Sequence[bytes], data: bytes) -> dict[str, Any]:
+        """Return the arguments by name in the order of the event; raise `NotStrict`."""
+        if len(topics) != len(self._indexed) + 1:
+            raise NotStrict(f"{len(topics)} topics instead of {len(self._indexed) + 1}")
+        args: dict[str, Any] = dict.fromkeys(self._names)
+        for (name, read), topic in zip(self._indexed, topics[1:], strict=True):
+            args[name] = read(topic)
+        args.update(zip(self._plain_names, self._plain(data), strict=True))
+        return args
 
 
 def _is_hashed(kind: str) -> bool:
     return kind in {"string", "bytes"} or kind.startswith("tuple") or kind.endswith("]")
-
-
-def _named(field: Mapping[str, Any], value: Any) -> Any:
-    """Return a decoded value with names for a struct's members and checksummed addresses."""
-    kind: str = field["type"]
-    if isinstance(value, bytes):
-        return value
-    if kind.endswith("]"):
-        element = {**field, "type": kind[: kind.rindex("[")]}
-        return [_named(element, each) for each in value]
-    if kind == "tuple":
-        members = zip(field["components"], value, strict=True)
-        return {member["name"]: _named(member, each) for member, each in members}
-    return to_checksum_address(value) if kind == "address" else value
 
 
 def _ask(
@@ -217,7 +203,7 @@ def _ask(
 
 def _parse(raw: Mapping[str, Any]) -> Log:
     return Log(
-        address=to_checksum_address(raw["address"]),
+        address=account(bytes.fromhex(raw["address"][2:])),
         topics=tuple(bytes.fromhex(topic[2:]) for topic in raw["topics"]),
         data=bytes.fromhex(raw["data"][2:]),
         block_number=int(raw["blockNumber"], 16),

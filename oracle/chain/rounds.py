@@ -11,8 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from eth_utils.crypto import keccak
-
 from deploy.artifacts import load
 from oracle.chain.deployment import Deployment
 from oracle.chain.logs import Event, EventDecoder, Log, read_logs
@@ -29,6 +27,7 @@ from oracle.core.facts import (
     Terms,
     unpack_panel,
 )
+from oracle.core.keccak import keccak
 from oracle.core.settlement import Payment
 
 if TYPE_CHECKING:
@@ -166,7 +165,7 @@ def opening_of(args: Mapping[str, Any]) -> Opening:
             )
             for batch in args["batches"]
         ),
-        uri_hash=keccak(text=args["uri"]),
+        uri_hash=keccak(args["uri"].encode()),
     )
 
 

@@ -9,6 +9,7 @@ host only.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,13 +17,12 @@ from email.utils import parsedate_to_datetime
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+import orjson
 import requests
 from web3 import Web3
 from web3.middleware import ExtraDataToPOAMiddleware
 from web3.providers.base import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
-
-from oracle.core import json_text
 
 IN_PROCESS = "eth-tester"
 """The URL of a local chain inside this process."""
@@ -91,8 +91,7 @@ class HttpProvider(JSONBaseProvider):
         self._timeout = timeout
         self._attempts = attempts
         self._pause = pause
-        self._session = requests.Session()
-        self._session.headers["Content-Type"] = "application/json"
+        self._sessions = threading.local()
 
     def __str__(self) -> str:
         return f"RPC connection to {urlsplit(self._url).hostname}"
@@ -137,9 +136,17 @@ class HttpProvider(JSONBaseProvider):
             pause = min(2 * pause, LONGEST_PAUSE)
             attempt += 1
 
+    def _session(self) -> requests.Session:
+        """Return the session of this thread; none is made for two."""
+        session: requests.Session | None = getattr(self._sessions, "session", None)
+        if session is None:
+            session = self._sessions.session = requests.Session()
+            session.headers["Content-Type"] = "application/json"
+        return session
+
     def _ask_once(self, body: bytes) -> Any:
         try:
-            response = self._session.post(self._url, data=body, timeout=self._timeout)
+            response = self._session().post(self._url, data=body, timeout=self._timeout)
         except requests.Timeout:
             raise _Unanswered(f"no reply within {self._timeout:g} s", passing=True) from None
         except requests.RequestException as error:
@@ -148,7 +155,8 @@ class HttpProvider(JSONBaseProvider):
             retry_after = _seconds_until(response.headers.get("Retry-After"))
             raise _Unanswered(f"HTTP {response.status_code}", True, retry_after)
         try:
-            answer = json_text.parse(response.content)
+            # As careful about nesting as `json_text`, and fast enough for a million logs.
+            answer = orjson.loads(response.content)
         except ValueError:
             raise _Unanswered(f"HTTP {response.status_code}, not JSON", passing=False) from None
         if (

@@ -20,6 +20,7 @@ from oracle.cli import (
     deploying,
     devnet,
     evaluating,
+    explain,
     keys,
     node,
     plan,
@@ -59,6 +60,7 @@ for module in (
     seats,
     settling,
     audit,
+    explain,
     studying,
     plan,
 ):

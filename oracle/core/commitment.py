@@ -8,9 +8,8 @@ is not decided here. Section 3 of docs/protocol.md; twin of `QualityRounds.commi
 
 from __future__ import annotations
 
-from eth_utils.crypto import keccak
-
 from oracle.core.facts import RoundKey
+from oracle.core.keccak import keccak
 from oracle.core.words import word
 
 _SECRET_BYTES = 32
@@ -18,7 +17,7 @@ _SECRET_BYTES = 32
 
 def commitment(key: RoundKey, node_id: int, salt: bytes, scores: bytes) -> bytes:
     """Return `keccak(chainId ‖ contract ‖ roundId ‖ nodeId ‖ salt ‖ scores)`, scores packed."""
-    return keccak(_binding(key, node_id) + salt + scores)
+    return keccak(binding(key, node_id) + salt + scores)
 
 
 def derive_salt(secret: bytes, key: RoundKey, node_id: int) -> bytes:
@@ -29,8 +28,9 @@ def derive_salt(secret: bytes, key: RoundKey, node_id: int) -> bytes:
     """
     if len(secret) != _SECRET_BYTES:
         raise ValueError(f"a secret has {_SECRET_BYTES} bytes, not {len(secret)}")
-    return keccak(secret + _binding(key, node_id))
+    return keccak(secret + binding(key, node_id))
 
 
-def _binding(key: RoundKey, node_id: int) -> bytes:
+def binding(key: RoundKey, node_id: int) -> bytes:
+    """Return the words that bind a hash to chain, contract, round and node, in this order."""
     return word(key.chain_id) + word(key.contract) + word(key.round_id) + word(node_id)

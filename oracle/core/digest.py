@@ -11,32 +11,58 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import reduce
 
-from eth_abi.abi import encode
-from eth_utils.crypto import keccak
-
 from oracle.core.facts import Commit, Draw, Opening, RoundKey, pack_panel
+from oracle.core.keccak import keccak
 from oracle.core.words import word
 
-PANEL_DRAWN = keccak(text="PanelDrawn(uint256,uint256,bytes32,bytes)")
-SCORES_COMMITTED = keccak(text="ScoresCommitted(uint256,uint256,uint32,uint256,bytes32)")
+PANEL_DRAWN = keccak(b"PanelDrawn(uint256,uint256,bytes32,bytes)")
+SCORES_COMMITTED = keccak(b"ScoresCommitted(uint256,uint256,uint32,uint256,bytes32)")
 ROUND_SETTLED = keccak(
-    text="RoundSettled(uint256,address,uint256,uint256,bytes32[],bytes,bytes,bytes,uint256)"
+    b"RoundSettled(uint256,address,uint256,uint256,bytes32[],bytes,bytes,bytes,uint256)"
 )
-ROUND_CANCELLED = keccak(text="RoundCancelled(uint256,address,uint256,uint256)")
+ROUND_CANCELLED = keccak(b"RoundCancelled(uint256,address,uint256,uint256)")
 
-_TERMS = "(bytes32,uint8,uint16,uint8,uint8,address,bytes32,uint128,uint128,uint128)"
-_BATCH = "(uint32,address,uint16,uint16,bytes32)"
-_OPENING = f"(address,uint64,{_TERMS},{_BATCH}[],bytes32)"
+_OPENING_AT = word(4 * 32)
+"""Where the opening begins in the preimage of digest₀: after four words."""
+_BATCHES_AT = word(14 * 32)
+"""Where the batches begin in an opening: after its head of fourteen words."""
 
 
 def opening_digest(key: RoundKey, opening: Opening) -> bytes:
     """Return digest₀, `H(chainId, contract, roundId, opening)`."""
-    return keccak(
-        encode(
-            ["uint256", "address", "uint256", _OPENING],
-            [key.chain_id, key.contract, key.round_id, opening.as_tuple()],
-        )
+    terms = opening.terms
+    words = (
+        word(opening.requester)
+        + word(opening.draw_block)
+        + terms.domain
+        + word(terms.rule)
+        + word(terms.trim)
+        + word(terms.panel_size)
+        + word(terms.quorum)
+        + word(terms.oracle)
+        + terms.workload_hash
+        + word(terms.inference_budget)
+        + word(terms.evaluator_budget)
+        + word(terms.settlement_fee)
+        + _BATCHES_AT
+        + opening.uri_hash
+        + word(len(opening.batches))
     )
+    for batch in opening.batches:
+        words += (
+            word(batch.node_id)
+            + word(batch.owner)
+            + word(batch.items)
+            + word(batch.cost)
+            + batch.outputs_hash
+        )
+    return opening_hash(key, words)
+
+
+def opening_hash(key: RoundKey, words: bytes) -> bytes:
+    """Return digest₀ for an opening that is encoded already."""
+    start = word(key.chain_id) + word(key.contract) + word(key.round_id)
+    return keccak(start + _OPENING_AT + words)
 
 
 def fold(digest: bytes, step: bytes) -> bytes:
@@ -46,8 +72,12 @@ def fold(digest: bytes, step: bytes) -> bytes:
 
 def drawn_step(draw: Draw) -> bytes:
     """Return the step of `PanelDrawn`."""
-    panel = keccak(pack_panel(draw.panel))
-    return keccak(PANEL_DRAWN + word(draw.drawn_at) + draw.seed + panel)
+    return panel_step(draw.drawn_at, draw.seed, pack_panel(draw.panel))
+
+
+def panel_step(drawn_at: int, seed: bytes, panel: bytes) -> bytes:
+    """Return the step of `PanelDrawn` with a packed panel."""
+    return keccak(PANEL_DRAWN + word(drawn_at) + seed + keccak(panel))
 
 
 def commit_step(commit: Commit) -> bytes:
@@ -85,7 +115,7 @@ def settled_step(
         + keccak(scores)
         + keccak(consensus)
         + keccak(deviations)
-        + keccak(b"".join(map(word, rewards)))
+        + keccak(b"".join([amount.to_bytes(32) for amount in rewards]))
         + word(refund)
     )
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from eth_utils.address import to_checksum_address
-
 from oracle.core.consensus import Rule
 from oracle.core.structs import Struct
 from oracle.core.units import WrongLength
+from oracle.core.words import account
 
-_PANEL_ENTRY = 28
+SEAT_BYTES = 28
+"""What a seat takes in a packed panel."""
 
 
 class Role(IntEnum):
@@ -214,13 +214,13 @@ def pack_panel(panel: tuple[Seat, ...]) -> bytes:
 
 def unpack_panel(packed: bytes) -> tuple[Seat, ...]:
     """Return the seats that `pack_panel` made these bytes of, or raise `WrongLength`."""
-    if len(packed) % _PANEL_ENTRY:
-        raise WrongLength(len(packed), len(packed) // _PANEL_ENTRY * _PANEL_ENTRY)
-    entries = [packed[i : i + _PANEL_ENTRY] for i in range(0, len(packed), _PANEL_ENTRY)]
+    if len(packed) % SEAT_BYTES:
+        raise WrongLength(len(packed), len(packed) // SEAT_BYTES * SEAT_BYTES)
+    entries = [packed[i : i + SEAT_BYTES] for i in range(0, len(packed), SEAT_BYTES)]
     return tuple(
         Seat(
             int.from_bytes(entry[:4]),
-            to_checksum_address(entry[4:24]),
+            account(entry[4:24]),
             int.from_bytes(entry[24:]),
         )
         for entry in entries

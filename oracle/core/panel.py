@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from eth_utils.crypto import keccak
-
+from oracle.core.keccak import keccak
+from oracle.core.units import MAX_SEATS
 from oracle.core.words import word
 
 SPARE_STEPS = 64
 """Steps that a draw may take beyond the seats it fills."""
+_WORDS = tuple(word(step) for step in range(MAX_SEATS + SPARE_STEPS))
+"""The steps as words; a longer draw than the protocol's makes its own."""
 
 
 class TooFewEvaluators(ValueError):
@@ -57,7 +59,8 @@ def _shuffled(seed: bytes, population: int) -> Iterator[int]:
     """Yield the places in their shuffled order; only those that swaps moved are kept."""
     moved: dict[int, int] = {}
     for i in range(population):
-        j = i + int.from_bytes(keccak(seed + word(i))) % (population - i)
+        step = _WORDS[i] if i < len(_WORDS) else word(i)
+        j = i + int.from_bytes(keccak(seed + step)) % (population - i)
         here = moved.pop(i, i)
         if i == j:
             yield here

@@ -23,6 +23,7 @@ RULES = {"default": "default rule", "mean": "plain mean"}
 
 NEXT = """\
 What to try next:
+  poq demo --html FILE   all of this as a page for a browser
   poq devnet             a chain of your own, for the README's round by hand
   poq evaluate --help    score a workload with your own evaluator
   docs/protocol.md       what the contract checked, and how"""

@@ -15,8 +15,10 @@ from itertools import chain, zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
+from oracle.audit.record import Records, RoundRecord
 from oracle.audit.replay import run as audit
 from oracle.audit.report import Report
+from oracle.chain.deployment import Deployment
 from oracle.core.consensus import Rule, aggregate
 from oracle.core.facts import Role as NodeRole
 from oracle.core.settlement import Settlement
@@ -76,7 +78,9 @@ class Outcome:
     systems: tuple[Standing, ...]
     fees: int
     refunds: int
+    deployment: Deployment
     audit: Report
+    records: tuple[RoundRecord, ...]
 
 
 def workloads() -> tuple[Workload, ...]:
@@ -118,13 +122,17 @@ def play(progress: Progress, rounds: Sequence[Workload] = ()) -> Outcome:
         standing.paid = network.state().credit(owner.address)
         if standing.paid:
             network.rounds(owner, "withdraw", owner.address)
+    records = Records()
+    audited = audit(network.web3, network.deployment, records=records)
     return Outcome(
         rounds=tuple(played),
         evaluators=tuple(evaluators.values()),
         systems=tuple(inference.values()),
         fees=sum(one.settlement.fee for one in played),
         refunds=sum(one.settlement.refund for one in played),
-        audit=audit(network.web3, network.deployment),
+        deployment=network.deployment,
+        audit=audited,
+        records=tuple(records),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from oracle.audit.fetch import Fetcher, flattened
 from oracle.audit.reader import ChainReader, Reader
-from oracle.audit.replay import read, run
+from oracle.audit.replay import run
 from oracle.audit.report import Report
 from oracle.chain import calls
 from oracle.chain.deployment import Deployment
+from oracle.chain.log_table import LogTable, table_of
 from oracle.chain.logs import Log
 from oracle.core.consensus import Rule
 from oracle.core.facts import Role
@@ -33,7 +36,31 @@ class Recorded:
     logs: tuple[Log, ...]
     reader: Reader
     report: Report
-    progress: tuple[int, ...]
+    progress: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A source of any logs, held against the chain that they claim to be of."""
+
+    recorded: Recorded
+    logs: Sequence[Log]
+    size: int = 1 << 15
+
+    @property
+    def deployment(self) -> Deployment:
+        return self.recorded.deployment
+
+    @property
+    def reader(self) -> Reader:
+        return self.recorded.reader
+
+    def tables(self) -> Iterator[LogTable]:
+        header = self.reader.header
+        for first in range(0, len(self.logs), self.size):
+            part = self.logs[first : first + self.size]
+            numbers = {log.block_number for log in part}
+            yield table_of(part, {number: header(number).timestamp for number in numbers})
 
 
 class Remembering:
@@ -43,6 +70,9 @@ class Remembering:
         self._reader = reader
         self.block = reader.block
 
+    def enter(self, table: LogTable) -> None:
+        """Take no block's word for what it is: each is asked for."""
+
     def __getattr__(self, name: str) -> Any:
         remembered = cache(getattr(self._reader, name))
         setattr(self, name, remembered)
@@ -50,17 +80,28 @@ class Remembering:
 
 
 @pytest.fixture(scope="session")
-def recorded() -> Recorded:
-    network = _play()
+def network() -> Network:
+    return play()
+
+
+@pytest.fixture(scope="session")
+def recorded(network: Network) -> Recorded:
+    return record(network)
+
+
+def record(network: Network) -> Recorded:
+    """Record the logs of a network, and audit them once."""
     deployment = network.deployment
     reader = cast(Reader, Remembering(ChainReader(network.web3, deployment)))
-    logs = tuple(read(network.web3, deployment, reader.block))
-    progress: list[int] = []
-    report = run(network.web3, deployment, progress=progress.append)
+    chunks = Fetcher(network.web3, deployment).chunks(deployment.start_block, reader.block)
+    logs = tuple(flattened(chunks))
+    progress: list[tuple[int, int]] = []
+    report = run(network.web3, deployment, progress=lambda *told: progress.append(told))
     return Recorded(deployment, logs, reader, report, tuple(progress))
 
 
-def _play() -> Network:
+def play() -> Network:
+    """Play everything that can be in a log."""
     network = Network()
     rng = np.random.default_rng(7)
     evaluators = [network.join(Role.EVALUATOR) for _ in range(7)]

@@ -363,10 +363,14 @@ def test_without_a_chain_at_hand_a_true_log_has_no_mismatch_either(recorded: Rec
 
 
 def test_auditing_a_node_is_replaying_its_logs_and_reports_each_block(recorded: Recorded) -> None:
-    assert recorded.report == audit(recorded, recorded.logs)
+    # The fetcher compares transactions with those of the blocks, so that the replay need not.
+    replayed = audit(recorded, recorded.logs)
+    assert replayed.comparisons == recorded.report.comparisons + len(recorded.logs)
+    assert replace(recorded.report, comparisons=replayed.comparisons) == replayed
     assert recorded.report.on_chain
     assert recorded.report.last_block == recorded.reader.block
-    assert recorded.progress == tuple(log.block_number for log in recorded.logs)
+    assert recorded.progress[-1] == (recorded.logs[-1].block_number, len(recorded.logs))
+    assert list(recorded.progress) == sorted(recorded.progress)
 
 
 def test_the_same_log_gives_the_same_bytes_with_amounts_as_strings(recorded: Recorded) -> None:

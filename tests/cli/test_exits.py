@@ -24,9 +24,13 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 NOT_FOR_COMMANDS = {
     # Raised and caught below what a command calls, or by commands of their own.
     "deploy.compile.CompileError",
+    "oracle.audit.bulk_columns.NotPlain",
+    "oracle.audit.layouts.OtherLayout",
+    "oracle.chain.abi_words.NotStrict",
     "oracle.chain.devnet.ExecutionReverted",
     "oracle.chain.devnet.TransactionRefused",
     "oracle.chain.devnet_rpc.RpcError",
+    "oracle.chain.log_table.NotATable",
     # The command checks the panel's size and the rule's trim on chain, before it computes.
     "oracle.core.consensus.PanelTooSmall",
     "oracle.core.consensus.ZeroTrust",

@@ -26,7 +26,7 @@ def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[st
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from commands(command, (*path, name))
-        else:
+        if not hasattr(command, "commands") or command.invoke_without_command:
             yield " ".join((*path, name)), command
 
 
@@ -58,12 +58,14 @@ def test_each_command_explains_itself_on_standard_output(name: str) -> None:
 def test_the_commands_are_those_that_the_documentation_names() -> None:
     assert set(COMMANDS) == {
         "audit",
+        "audit export",
         "calibrate",
         "commit",
         "demo",
         "deploy",
         "devnet",
         "evaluate",
+        "explain",
         "keys devnet",
         "keys import",
         "keys list",

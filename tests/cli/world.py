@@ -70,6 +70,7 @@ class World:
             "ETH_KEYSTORE": str(directory / "keys"),
             "ETH_PASSWORD": str(directory / "keys" / "password"),
             "POQ_DEPLOYMENTS": str(directory / "deployments"),
+            "POQ_AUDIT_CACHE": str(directory / "cache"),
         }
 
     def path(self, name: str) -> Path:
