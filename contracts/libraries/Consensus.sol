@@ -131,16 +131,22 @@ library Consensus {
 
     /* RULES */
 
-    /// @dev The weighted mean with weights of one: rows are added up before they are spread.
+    // A submitted value of 2¹⁵ or more is refused with all else that is wrong about its word: what it did to its neighbours in the
+    // meantime does not matter. `keep` is set once, before the last word.
+
+    /// @dev The weighted mean with weights of one.
     function _checkMean(bytes calldata scores, uint256 items, uint256 n, bytes memory submission) private pure {
         uint256 stride = 2 * items;
         uint256 first = scores.pointer();
         unchecked {
+            uint256 keep = type(uint256).max;
+            uint256 submitted = submission.pointerInMemory();
             for (uint256 i; i < items; i += 16) {
-                uint256 keep = ScoreLanes.head(items - i);
+                if (i + 16 > items) keep = ScoreLanes.head(items - i);
+                uint256 c = ScoreLanes.read(submitted + 2 * i) & keep;
                 (uint256 odd, uint256 even) = ScoreLanes.sumDown(first, n, stride, keep);
-                uint256 c = _submitted(submission, i, keep);
-                _requireAll(_rounded(even, c.evens(), n) | (_rounded(odd, c.odds(), n) >> 16), keep, i);
+                uint256 right = _rounded(even, c.evens(), n) | (_rounded(odd, c.odds(), n) >> 16);
+                if ((c | ~right) & ScoreLanes.GUARD & keep != 0) revert IQualityRounds.WrongConsensus(i);
                 first += 32;
             }
         }
@@ -157,11 +163,14 @@ library Consensus {
         uint256 stride = 2 * items;
         uint256 first = scores.pointer();
         unchecked {
+            uint256 keep = type(uint256).max;
+            uint256 submitted = submission.pointerInMemory();
             for (uint256 i; i < items; i += 16) {
-                uint256 keep = ScoreLanes.head(items - i);
+                if (i + 16 > items) keep = ScoreLanes.head(items - i);
+                uint256 c = ScoreLanes.read(submitted + 2 * i) & keep;
                 (uint256 odd, uint256 even) = ScoreLanes.weightedDown(first, weights, stride);
-                uint256 c = _submitted(submission, i, keep);
-                _requireAll(_rounded(even, c.evens(), total) | (_rounded(odd, c.odds(), total) >> 16), keep, i);
+                uint256 right = _rounded(even, c.evens(), total) | (_rounded(odd, c.odds(), total) >> 16);
+                if ((c | ~right) & ScoreLanes.GUARD & keep != 0) revert IQualityRounds.WrongConsensus(i);
                 first += 32;
             }
         }
@@ -175,16 +184,18 @@ library Consensus {
         uint256[] memory weights,
         bytes memory submission
     ) private pure {
-        uint256 half = _sum(weights) / 2;
+        uint256 half = ScoreLanes.spread(_sum(weights) / 2);
         uint256 stride = 2 * items;
         uint256 first = scores.pointer();
         unchecked {
+            uint256 keep = type(uint256).max;
+            uint256 submitted = submission.pointerInMemory();
             for (uint256 i; i < items; i += 16) {
-                uint256 keep = ScoreLanes.head(items - i);
-                uint256 c = _submitted(submission, i, keep);
+                if (i + 16 > items) keep = ScoreLanes.head(items - i);
+                uint256 c = ScoreLanes.read(submitted + 2 * i) & keep;
                 (uint256 from, uint256 over) = ScoreLanes.weightsAt(first, weights, stride, c);
-                uint256 right = from.ge(ScoreLanes.spread(half + 1)) & ScoreLanes.spread(half).ge(over);
-                _requireAll(right, keep, i);
+                uint256 right = from.ge(half + ScoreLanes.ONES) & half.ge(over);
+                if ((c | ~right) & ScoreLanes.GUARD & keep != 0) revert IQualityRounds.WrongConsensus(i);
                 first += 32;
             }
         }
@@ -192,15 +203,18 @@ library Consensus {
 
     /// @dev The median of an odd number of seats: more than half of them lie at or above c, and less than half above.
     function _checkMiddle(bytes calldata scores, uint256 items, uint256 n, bytes memory submission) private pure {
+        uint256 half = ScoreLanes.spread(n / 2);
         uint256 stride = 2 * items;
         uint256 first = scores.pointer();
-        uint256 half = ScoreLanes.spread(n / 2);
         unchecked {
+            uint256 keep = type(uint256).max;
+            uint256 submitted = submission.pointerInMemory();
             for (uint256 i; i < items; i += 16) {
-                uint256 keep = ScoreLanes.head(items - i);
-                uint256 c = _submitted(submission, i, keep);
+                if (i + 16 > items) keep = ScoreLanes.head(items - i);
+                uint256 c = ScoreLanes.read(submitted + 2 * i) & keep;
                 (uint256 from, uint256 over) = ScoreLanes.countsAt(first, n, stride, c);
-                _requireAll(from.ge(half + ScoreLanes.ONES) & half.ge(over), keep, i);
+                uint256 right = from.ge(half + ScoreLanes.ONES) & half.ge(over);
+                if ((c | ~right) & ScoreLanes.GUARD & keep != 0) revert IQualityRounds.WrongConsensus(i);
                 first += 32;
             }
         }
@@ -216,35 +230,28 @@ library Consensus {
     {
         consensus = new bytes(2 * items);
         unchecked {
-            uint256 place = scores.pointer();
+            uint256 first = scores.pointer();
             uint256 m = ScoreLanes.reciprocal(2 * (n - 2 * g));
+            uint256 keep = type(uint256).max;
             for (uint256 i; i < items; i += 16) {
-                uint256 keep = ScoreLanes.head(items - i);
+                if (i + 16 > items) keep = ScoreLanes.head(items - i);
                 uint256 lo = ScoreLanes.read(submission.pointerInMemory() + 2 * i) & keep;
                 uint256 hi = ScoreLanes.read(submission.pointerInMemory() + 2 * (items + i)) & keep;
-                require((lo | hi) & ScoreLanes.GUARD == 0, IQualityRounds.WrongConsensus(i));
                 (uint256 atLo, uint256 atHi, uint256 odd, uint256 even) =
-                    ScoreLanes.clampDown(place, n, 2 * items, lo, hi, _biased(n - g), _biased(g + 1));
-                require((atLo ^ REACHED | atHi ^ REACHED) & BIASES & keep == 0, IQualityRounds.WrongConsensus(i));
+                    ScoreLanes.clampDown(first, n, 2 * items, lo, hi, _biased(n - g), _biased(g + 1));
+                uint256 wrong = (atLo ^ REACHED | atHi ^ REACHED) & BIASES | (lo | hi) & ScoreLanes.GUARD;
+                if (wrong & keep != 0) revert IQualityRounds.WrongConsensus(i);
                 // As the counts are right, lo ≤ hi; past the last item both are zero, and so are the sums.
                 hi -= lo;
                 odd = _halfUp(odd - g * hi.odds(), n - 2 * g, m);
                 even = _halfUp(even - g * hi.evens(), n - 2 * g, m);
                 ScoreLanes.write(consensus.pointerInMemory() + 2 * i, lo + (odd | even << 16));
-                place += 32;
+                first += 32;
             }
         }
     }
 
     /* LANES */
-
-    /// @dev The submitted values of sixteen items, which must be less than 2¹⁵; zero past the last item.
-    function _submitted(bytes memory submission, uint256 i, uint256 keep) private pure returns (uint256 word) {
-        unchecked {
-            word = ScoreLanes.read(submission.pointerInMemory() + 2 * i) & keep;
-        }
-        require(word & ScoreLanes.GUARD == 0, IQualityRounds.WrongConsensus(i));
-    }
 
     /// @dev Top bits of the 32-bit lanes where c = round(sum / total).
     function _rounded(uint256 sum, uint256 c, uint256 total) private pure returns (uint256) {
@@ -269,11 +276,6 @@ library Consensus {
             uint256 doubled = 2 * lanes + divisor * ONES32;
             return (doubled & EACH32).divide64(m) | (((doubled >> 32) & EACH32).divide64(m) << 32);
         }
-    }
-
-    /// @dev Reverts unless the top bit of every kept lane is set in `right`.
-    function _requireAll(uint256 right, uint256 keep, uint256 i) private pure {
-        require(~right & ScoreLanes.GUARD & keep == 0, IQualityRounds.WrongConsensus(i));
     }
 
     function _sum(uint256[] memory values) private pure returns (uint256 total) {

@@ -250,7 +250,7 @@ def test_r12_nobody_but_the_rounds_contract_reports_an_outcome(
     network: BareNetwork, conduct: Conduct
 ) -> None:
     panel = pack_panel((Seat(1, owner_of(1), TRUST_ONE),))
-    seats = [conduct == reported for reported in Conduct]  # bitmaps of the one seat
+    seats = [int(conduct == reported) for reported in Conduct]  # bitmaps of the one seat
     outcome = panel, bytes(2 * seats[0]), *seats
     for caller in (STRANGER, REQUESTER, owner_of(1)):
         with reverts("NotRounds", caller=caller):
