@@ -2,7 +2,7 @@
 # The environment lives in .venv and is rebuilt only when the lock or pyproject.toml change.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench lock compile clean
+.PHONY: help setup demo test reliability check bench lock compile clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,6 +13,7 @@ help:
 	@echo "make setup    create .venv with every pinned dependency"
 	@echo "make demo     run whole rounds on a local chain, from opening to audit"
 	@echo "make test     run the tests"
+	@echo "make reliability  run the long versions of the tests"
 	@echo "make check    lint, format, types, and freshness of the compiled contracts"
 	@echo "make bench    measure every figure that the documentation quotes"
 	@echo "make compile  compile the contracts into contracts/artifacts"
@@ -43,6 +44,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/pytest
+
+reliability: $(READY)
+	$(BIN)/pytest -m reliability
 
 check: $(READY)
 	$(BIN)/ruff check .

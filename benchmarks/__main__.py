@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME …] [--json] [--plot DIR]`: what the documentation quotes, beside the peers."""
+"""`python -m benchmarks [NAME …] [--json | --plot DIR]`: the documentation's figures and peers."""
 
 from __future__ import annotations
 

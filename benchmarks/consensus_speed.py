@@ -74,9 +74,7 @@ def _rows(
                 ratio <= most if judged else None,
             )
     peak = _peak(lambda: aggregate(rule, scores, trusts, TRIM)) / scores.nbytes
-    yield Row(
-        f"{rule.name}, peak memory", peak, "× input", goal="below 4 × the input", ok=peak < 4
-    )
+    yield Row(f"{rule.name}, peak memory", peak, "× input", goal="below 4 × the input", ok=peak < 4)
 
 
 def _aggregate(
@@ -92,9 +90,7 @@ def _aggregate(
         )
 
 
-def _exact(
-    rule: Rule, scores: NDArray[np.uint16], trusts: NDArray[np.uint32]
-) -> NDArray[np.int64]:
+def _exact(rule: Rule, scores: NDArray[np.uint16], trusts: NDArray[np.uint32]) -> NDArray[np.int64]:
     """Section 4 of docs/protocol.md as it stands there, in 64-bit integers on sorted columns."""
     order = np.argsort(scores, axis=0, kind="stable")
     ordered = np.take_along_axis(scores, order, axis=0).astype(np.int64)
@@ -102,7 +98,8 @@ def _exact(
     total = weights.sum(axis=0)
     if rule is Rule.TRUST_WEIGHTED_MEDIAN:
         first = np.argmax(2 * weights.cumsum(axis=0) >= total, axis=0)
-        return np.take_along_axis(ordered, first[None], axis=0)[0]
+        middle: NDArray[np.int64] = np.take_along_axis(ordered, first[None], axis=0)[0]
+        return middle
     if rule is Rule.TRUST_WEIGHTED_MEAN:
         return _half_up((weights * ordered).sum(axis=0), total)
     g = {Rule.MEAN: 0, Rule.MEDIAN: (SEATS - 1) // 2}.get(rule, SEATS * TRIM // ONE)
@@ -110,9 +107,7 @@ def _exact(
     return _half_up(ordered[g : SEATS - g].sum(axis=0), kept)
 
 
-def _half_up(
-    a: NDArray[np.int64], b: NDArray[np.int64] | np.int64
-) -> NDArray[np.int64]:
+def _half_up(a: NDArray[np.int64], b: NDArray[np.int64] | np.int64) -> NDArray[np.int64]:
     quotient: NDArray[np.int64] = (2 * a + b) // (2 * b)
     return quotient
 

@@ -55,9 +55,7 @@ class Stage:
         self._network = Network(accounts=3 + 2 * (seats + batches))
         for _ in range(seats):
             self._network.join(Role.EVALUATOR)
-        self._writers: list[Party] = [
-            self._network.join(Role.INFERENCE) for _ in range(batches)
-        ]
+        self._writers: list[Party] = [self._network.join(Role.INFERENCE) for _ in range(batches)]
         self._scores = np.random.default_rng(seats)
         self.play(Rule.MEAN, batches)
 
@@ -99,7 +97,5 @@ class Stage:
             max(int(receipt.gas_used), data_floor(transaction.data))
             for number in range(start + 1, devnet.height + 1)
             for block in [devnet.block(number)]
-            for transaction, receipt in zip(
-                block.transactions, devnet.receipts(block), strict=True
-            )
+            for transaction, receipt in zip(block.transactions, devnet.receipts(block), strict=True)
         ]

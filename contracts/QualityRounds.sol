@@ -231,8 +231,7 @@ contract QualityRounds is IQualityRounds {
         (bytes memory agreed, bytes memory pivot) = Consensus.verified(
             terms.rule, terms.trim, reveals.scores, state.items, _weights(history.panel, seats), consensus
         );
-        (bytes memory deviations, bytes memory disagreements) =
-            Consensus.deviations(reveals.scores, state.items, seats.length, pivot);
+        bytes memory deviations = Consensus.deviations(reveals.scores, state.items, seats.length, pivot);
         (uint256[] memory rewards, uint256 refund) =
             _rewards(state, history.opening, seats, committedAt, deviations, agreed);
 
@@ -270,7 +269,14 @@ contract QualityRounds is IQualityRounds {
         );
         _credit(roundId, history, seats, rewards);
 
-        _conclude(roundId, state, history, reveals.seats, reveals.seats, disagreements);
+        // A rule that does not weigh by trust gives no yardstick for it that a minority could not move.
+        if (Consensus.weighs(terms.rule)) {
+            bytes memory disagreements =
+                Consensus.disagreements(reveals.scores, state.items, seats.length, pivot, deviations);
+            _conclude(roundId, state, history, reveals.seats, reveals.seats, disagreements);
+        } else {
+            _conclude(roundId, state, history, 0, reveals.seats, "");
+        }
     }
 
     /// @inheritdoc IQualityRounds

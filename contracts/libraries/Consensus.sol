@@ -37,6 +37,11 @@ library Consensus {
         return 0;
     }
 
+    /// @notice Whether the rule weighs seats by their trust; only then trust moves.
+    function weighs(Rule rule) internal pure returns (bool) {
+        return rule == Rule.TRUST_WEIGHTED_MEAN || rule == Rule.TRUST_WEIGHTED_MEDIAN;
+    }
+
     /// @notice Returns consensus and pivot, packed, or reverts if `submission` is wrong for any item.
     /// @param weights Of the revealed seats at the draw, row by row, 1..1000 each.
     /// @param submission The consensus, the least and then the greatest scores kept, or the pivot: see `IQualityRounds.settle`.
@@ -82,39 +87,31 @@ library Consensus {
         require(flags == 0, IQualityRounds.ScoreAboveOne());
     }
 
-    /// @notice Each seat's deviation d = ⌊Σ|s − p| / T⌋ and its disagreement, for which see `Trust`, packed. Reverts if a score
-    /// exceeds ONE.
+    /// @notice Each seat's deviation ⌊Σ|s − p| / T⌋ from the pivot, packed. Reverts if a score exceeds ONE.
     function deviations(bytes calldata scores, uint256 items, uint256 n, bytes memory pivot)
         internal
         pure
-        returns (bytes memory result, bytes memory disagreements)
+        returns (bytes memory)
     {
-        result = new bytes(2 * n);
-        disagreements = new bytes(2 * n);
+        return _distances(scores.pointer(), items, n, pivot.pointerInMemory());
+    }
+
+    /// @notice Each seat's disagreement, packed: see `Trust`. Assumes that `found` are the deviations from the same pivot.
+    function disagreements(
+        bytes calldata scores,
+        uint256 items,
+        uint256 n,
+        bytes memory pivot,
+        bytes memory found
+    ) internal pure returns (bytes memory result) {
         // Read from its middle on, this goes half a round further on and then round again from the start.
         bytes memory twice = bytes.concat(pivot, pivot);
-        uint256 flags;
-        unchecked {
-            uint256 first = twice.pointerInMemory();
-            uint256 row = scores.pointer();
-            // Up to sixteen values, the latest in the lowest lane.
-            uint256 ds;
-            uint256 fs;
-            for (uint256 k; k < n; ++k) {
-                (uint256 d, uint256 wrong) = _distance(first, row, items);
-                (uint256 b,) = _distance(first + items / 2 * 2, row, items);
-                flags |= wrong;
-                ds = ds << 16 | d / items;
-                fs = fs << 16 | Trust.disagreement(d / items, b / items);
-                if (k % 16 == 15 || k + 1 == n) {
-                    uint256 unused = (15 - k % 16) * 16;
-                    ScoreLanes.write(result.pointerInMemory() + k / 16 * 32, ds << unused);
-                    ScoreLanes.write(disagreements.pointerInMemory() + k / 16 * 32, fs << unused);
-                }
-                row += 2 * items;
-            }
+        result = _distances(scores.pointer(), items, n, twice.pointerInMemory() + items / 2 * 2);
+        uint256 packed;
+        for (uint256 k; k < n; ++k) {
+            packed = packed << 16 | Trust.disagreement(found.lane(k), result.lane(k));
+            _writeLane(result, packed, k, n);
         }
-        require(flags & ScoreLanes.GUARD == 0, IQualityRounds.ScoreAboveOne());
     }
 
     /// @notice How many items of `start`..`stop` have a consensus above `threshold`, and the sum of those.
@@ -140,16 +137,47 @@ library Consensus {
 
     /* RULES */
 
+    // A submitted value of 2¹⁵ or more is refused with all else that is wrong about its word: what it did to its neighbours in the
+    // meantime does not matter. `keep` is set once, before the last word.
+
     /// @dev 0 ≤ 2·Σs + n − 2n·c < 2n, in two times eight 32-bit lanes: 2·31·2¹⁵ < 2³¹.
     function _checkMean(bytes calldata scores, uint256 items, uint256 n, bytes memory submission) private pure {
         uint256 stride = 2 * items;
         uint256 first = scores.pointer();
         unchecked {
+            uint256 keep = type(uint256).max;
+            uint256 submitted = submission.pointerInMemory();
             for (uint256 i; i < items; i += 16) {
-                uint256 keep = ScoreLanes.head(items - i);
+                if (i + 16 > items) keep = ScoreLanes.head(items - i);
+                uint256 c = ScoreLanes.read(submitted + 2 * i) & keep;
                 (uint256 odd, uint256 even) = ScoreLanes.sumDown(first, n, stride, keep);
-                uint256 c = _submitted(submission, i, keep);
-                _requireAll(_rounded(even, c.evens(), n) | (_rounded(odd, c.odds(), n) >> 16), keep, i);
+                uint256 right = _rounded(even, c.evens(), n) | (_rounded(odd, c.odds(), n) >> 16);
+                if ((c | ~right) & ScoreLanes.GUARD & keep != 0) revert IQualityRounds.WrongConsensus(i);
+                first += 32;
+            }
+        }
+    }
+
+    /// @dev Σ_{s≥c} ω > Σω / 2 and Σ_{s>c} ω ≤ Σω / 2, in lanes of 16 bits: Σω < 2¹⁵. The first is 2·Σ_{s<c} ω < Σω, the second
+    /// 2·Σ_{s≤c} ω ≥ Σω. Between them, the scores equal to c have weight: c is a score of the panel.
+    function _checkWeightedMedian(
+        bytes calldata scores,
+        uint256 items,
+        uint256[] memory weights,
+        bytes memory submission
+    ) private pure {
+        uint256 half = ScoreLanes.spread(_sum(weights) / 2);
+        uint256 stride = 2 * items;
+        uint256 first = scores.pointer();
+        unchecked {
+            uint256 keep = type(uint256).max;
+            uint256 submitted = submission.pointerInMemory();
+            for (uint256 i; i < items; i += 16) {
+                if (i + 16 > items) keep = ScoreLanes.head(items - i);
+                uint256 c = ScoreLanes.read(submitted + 2 * i) & keep;
+                (uint256 from, uint256 over) = ScoreLanes.weightsAt(first, weights, stride, c);
+                uint256 right = from.ge(half + ScoreLanes.ONES) & half.ge(over);
+                if ((c | ~right) & ScoreLanes.GUARD & keep != 0) revert IQualityRounds.WrongConsensus(i);
                 first += 32;
             }
         }
@@ -177,40 +205,20 @@ library Consensus {
         }
     }
 
-    /// @dev Σ_{s≥c} ω > Σω / 2 and Σ_{s>c} ω ≤ Σω / 2, in lanes of 16 bits: Σω < 2¹⁵. The first is 2·Σ_{s<c} ω < Σω, the second
-    /// 2·Σ_{s≤c} ω ≥ Σω. Between them, the scores equal to c have weight: c is a score of the panel.
-    function _checkWeightedMedian(
-        bytes calldata scores,
-        uint256 items,
-        uint256[] memory weights,
-        bytes memory submission
-    ) private pure {
-        uint256 half = _sum(weights) / 2;
-        uint256 stride = 2 * items;
-        uint256 first = scores.pointer();
-        unchecked {
-            for (uint256 i; i < items; i += 16) {
-                uint256 keep = ScoreLanes.head(items - i);
-                uint256 c = _submitted(submission, i, keep);
-                (uint256 from, uint256 over) = ScoreLanes.weightsAt(first, weights, stride, c);
-                uint256 right = from.ge(ScoreLanes.spread(half + 1)) & ScoreLanes.spread(half).ge(over);
-                _requireAll(right, keep, i);
-                first += 32;
-            }
-        }
-    }
-
     /// @dev The median of an odd number of seats: more than half of them lie at or above c, and less than half above.
     function _checkMiddle(bytes calldata scores, uint256 items, uint256 n, bytes memory submission) private pure {
+        uint256 half = ScoreLanes.spread(n / 2);
         uint256 stride = 2 * items;
         uint256 first = scores.pointer();
-        uint256 half = ScoreLanes.spread(n / 2);
         unchecked {
+            uint256 keep = type(uint256).max;
+            uint256 submitted = submission.pointerInMemory();
             for (uint256 i; i < items; i += 16) {
-                uint256 keep = ScoreLanes.head(items - i);
-                uint256 c = _submitted(submission, i, keep);
+                if (i + 16 > items) keep = ScoreLanes.head(items - i);
+                uint256 c = ScoreLanes.read(submitted + 2 * i) & keep;
                 (uint256 from, uint256 over) = ScoreLanes.countsAt(first, n, stride, c);
-                _requireAll(from.ge(half + ScoreLanes.ONES) & half.ge(over), keep, i);
+                uint256 right = from.ge(half + ScoreLanes.ONES) & half.ge(over);
+                if ((c | ~right) & ScoreLanes.GUARD & keep != 0) revert IQualityRounds.WrongConsensus(i);
                 first += 32;
             }
         }
@@ -226,52 +234,67 @@ library Consensus {
     {
         consensus = new bytes(2 * items);
         unchecked {
-            uint256 place = scores.pointer();
+            uint256 first = scores.pointer();
             uint256 m = ScoreLanes.reciprocal(2 * (n - 2 * g));
+            uint256 keep = type(uint256).max;
             for (uint256 i; i < items; i += 16) {
-                uint256 keep = ScoreLanes.head(items - i);
+                if (i + 16 > items) keep = ScoreLanes.head(items - i);
                 uint256 lo = ScoreLanes.read(submission.pointerInMemory() + 2 * i) & keep;
                 uint256 hi = ScoreLanes.read(submission.pointerInMemory() + 2 * (items + i)) & keep;
-                require((lo | hi) & ScoreLanes.GUARD == 0, IQualityRounds.WrongConsensus(i));
                 (uint256 atLo, uint256 atHi, uint256 odd, uint256 even) =
-                    ScoreLanes.clampDown(place, n, 2 * items, lo, hi, _biased(n - g), _biased(g + 1));
-                require((atLo ^ REACHED | atHi ^ REACHED) & BIASES & keep == 0, IQualityRounds.WrongConsensus(i));
+                    ScoreLanes.clampDown(first, n, 2 * items, lo, hi, _biased(n - g), _biased(g + 1));
+                uint256 wrong = (atLo ^ REACHED | atHi ^ REACHED) & BIASES | (lo | hi) & ScoreLanes.GUARD;
+                if (wrong & keep != 0) revert IQualityRounds.WrongConsensus(i);
                 // As the counts are right, lo ≤ hi; past the last item both are zero, and so are the sums.
                 hi -= lo;
                 odd = _halfUp(odd - g * hi.odds(), n - 2 * g, m);
                 even = _halfUp(even - g * hi.evens(), n - 2 * g, m);
                 ScoreLanes.write(consensus.pointerInMemory() + 2 * i, lo + (odd | even << 16));
-                place += 32;
+                first += 32;
             }
         }
     }
 
     /* LANES */
 
-    /// @dev Σ |s − p| over a row that begins at `row` in calldata, of values that begin at `place` in memory; and top bits where a score
-    /// exceeds ONE, among other bits. The 32-bit lanes of a row add up to at most 4096 · ONE.
-    function _distance(uint256 place, uint256 row, uint256 items) private pure returns (uint256 sum, uint256 flags) {
+    /// @dev ⌊Σ|s − v| / T⌋ of each of `n` rows, packed. The first row begins at `row` in calldata, the values v at `place` in memory. The
+    /// 32-bit lanes of a row add up to at most 4096 · ONE. Reverts if a score exceeds ONE.
+    function _distances(uint256 row, uint256 items, uint256 n, uint256 place)
+        private
+        pure
+        returns (bytes memory result)
+    {
+        result = new bytes(2 * n);
+        uint256 flags;
         unchecked {
             uint256 whole = items / 64 * 64;
+            uint256 packed;
             // From a place in memory to that in the row, modulo 2²⁵⁶.
             uint256 ahead = row - place;
-            (sum, flags) = ScoreLanes.distancesAlong(place, place + 2 * whole, ahead);
-            for (uint256 i = whole; i < items; i += 16) {
-                uint256 keep = ScoreLanes.head(items - i);
-                uint256 word = ScoreLanes.load(row + 2 * i) & keep;
-                flags |= word.aboveOne();
-                sum += word.distance(ScoreLanes.read(place + 2 * i) & keep).pairs();
+            for (uint256 k; k < n; ++k) {
+                (uint256 sum, uint256 wrong) = ScoreLanes.distancesAlong(place, place + 2 * whole, ahead);
+                flags |= wrong;
+                for (uint256 i = whole; i < items; i += 16) {
+                    uint256 keep = ScoreLanes.head(items - i);
+                    uint256 word = ScoreLanes.load(place + 2 * i + ahead) & keep;
+                    flags |= word.aboveOne();
+                    sum += word.distance(ScoreLanes.read(place + 2 * i) & keep).pairs();
+                }
+                packed = packed << 16 | sum.total32() / items;
+                _writeLane(result, packed, k, n);
+                ahead += 2 * items;
             }
-            return (sum.total32(), flags);
         }
+        require(flags & ScoreLanes.GUARD == 0, IQualityRounds.ScoreAboveOne());
     }
 
-    /// @dev The submitted values of sixteen items, which must be less than 2¹⁵; zero past the last item.
-    function _submitted(bytes memory submission, uint256 i, uint256 keep) private pure returns (uint256 word) {
+    /// @dev Writes `packed`, which has lane `k` as its last, where a word of lanes is full or `k` is the last of `n`.
+    function _writeLane(bytes memory data, uint256 packed, uint256 k, uint256 n) private pure {
         unchecked {
-            word = ScoreLanes.read(submission.pointerInMemory() + 2 * i) & keep;
+            if (k % 16 == 15 || k + 1 == n) {
+                ScoreLanes.write(data.pointerInMemory() + k / 16 * 32, packed << (15 - k % 16) * 16);
+            }
         }
-        require(word & ScoreLanes.GUARD == 0, IQualityRounds.WrongConsensus(i));
     }
 
     /// @dev Top bits of the 32-bit lanes where c = round(sum / total).
@@ -297,11 +320,6 @@ library Consensus {
             uint256 doubled = 2 * lanes + divisor * ONES32;
             return (doubled & EACH32).divide64(m) | (((doubled >> 32) & EACH32).divide64(m) << 32);
         }
-    }
-
-    /// @dev Reverts unless the top bit of every kept lane is set in `right`.
-    function _requireAll(uint256 right, uint256 keep, uint256 i) private pure {
-        require(~right & ScoreLanes.GUARD & keep == 0, IQualityRounds.WrongConsensus(i));
     }
 
     function _sum(uint256[] memory values) private pure returns (uint256 total) {

@@ -68,11 +68,16 @@ library Trust {
             // Lanes past the last disagreement hold more than any.
             uint256 keep = ScoreLanes.head(n);
             uint256 a = ScoreLanes.read(first) & keep | ScoreLanes.LOW15 & ~keep;
-            keep = n > 16 ? ScoreLanes.head(n - 16) : 0;
-            uint256 b = ScoreLanes.read(first + 32) & keep | ScoreLanes.LOW15 & ~keep;
+            uint256 b;
+            if (n > 16) {
+                keep = ScoreLanes.head(n - 16);
+                b = ScoreLanes.read(first + 32) & keep | ScoreLanes.LOW15 & ~keep;
+            }
             for (uint256 step = 1 << 13; step > 0; step >>= 1) {
                 uint256 bar = ScoreLanes.spread(value + step - 1);
-                if (bar.ge(a).units().total16() + bar.ge(b).units().total16() < rank) value += step;
+                uint256 count = bar.ge(a).units().total16();
+                if (b != 0) count += bar.ge(b).units().total16();
+                if (count < rank) value += step;
             }
         }
     }

@@ -48,6 +48,11 @@ class Rule(IntEnum):
     TRUST_WEIGHTED_MEAN = 3
     TRUST_WEIGHTED_MEDIAN = 4
 
+    @property
+    def weighs(self) -> bool:
+        """Whether the rule weighs seats by their trust; only then trust moves."""
+        return self in (Rule.TRUST_WEIGHTED_MEAN, Rule.TRUST_WEIGHTED_MEDIAN)
+
 
 def trim_count(rule: Rule, seats: int, trim: int = 0) -> int:
     """Return g, how many of the `seats` scores the rule drops at each end; `trim` is in ONE."""
@@ -86,14 +91,14 @@ def trimmed_mean(scores: ScoreMatrix, g: int) -> ScoreVector:
     for block in _blocks(scores, result):
         rows = block.rows()
         if len(kept) == 1:
-            block.write(select(rows, kept)[0])
+            block.write(select(rows.copy(), kept)[0])
             continue
         if g == 1:  # two extremes are found faster than all between them
             total = _total(list(rows))
             total -= rows.min(axis=0)
             total -= rows.max(axis=0)
         else:
-            total = _total(select(rows, kept))
+            total = _total(select(rows.copy(), kept))
         block.write(round_half_up(total, len(kept)))
     return result
 
@@ -109,9 +114,9 @@ def bounds(scores: ScoreMatrix, g: int) -> tuple[ScoreVector, ScoreVector]:
     wanted = [range(g, g + 1), range(seats - g - 1, seats - g)]
     for below, above in zip(_blocks(scores, low), _blocks(scores, high), strict=True):
         if 2 * g + 1 == seats:
-            lo = hi = select(below.rows(), wanted[0])[0]
+            lo = hi = select(below.rows().copy(), wanted[0])[0]
         else:
-            lo, hi = select(below.rows(), *wanted)
+            lo, hi = select(below.rows().copy(), *wanted)
         below.write(lo)
         above.write(hi)
     return low, high
@@ -222,9 +227,8 @@ class _Block(NamedTuple):
     result: NDArray[np.uint16]  # (rounds, items)
 
     def rows(self) -> NDArray[np.uint16]:
-        """A copy with one row a seat: (seats, rounds · items)."""
-        rows = np.array(self.scores.transpose(1, 0, 2), order="C")
-        return rows.reshape(len(rows), -1)
+        """One row a seat, (seats, rounds · items): to be read, for it may be `scores` itself."""
+        return self.scores.transpose(1, 0, 2).reshape(self.scores.shape[1], -1)
 
     def write(self, values: NDArray[np.integer[Any]]) -> None:
         np.copyto(self.result, values.reshape(self.result.shape), casting="unsafe")

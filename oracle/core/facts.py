@@ -196,8 +196,8 @@ class CommitProof(Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Struct):
-    """What the registry learns of one seat of a finished round; `Outcome` on chain is of all."""
+class Outcome:
+    """What the registry learns of one seat of a finished round; `Outcome` on chain packs all."""
 
     node_id: int
     conduct: Conduct

@@ -20,7 +20,7 @@ from oracle.core.consensus import Rule
 from oracle.core.parameters import TrustParameters
 from oracle.core.units import MAX_ITEMS, MAX_RATE, MAX_SEATS, MIN_SEATS, ONE, TRUST_ONE, WEIGHT_UNIT
 from oracle.study.attacks import ATTACKS, Attack
-from oracle.study.simulation import WEIGHTED, Choice
+from oracle.study.simulation import Choice
 
 PAPER = Path(__file__).parent / "configs" / "paper.toml"
 VERSION = version("proof-of-quality")
@@ -64,7 +64,7 @@ class RuleConfiguration(_Part):
 
     @model_validator(mode="after")
     def _weighs_by_trust(self) -> Self:
-        if (Rule[self._name()] in WEIGHTED) != (self.trust is not None):
+        if Rule[self._name()].weighs != (self.trust is not None):
             raise ValueError("a rule has trust parameters if and only if it weighs by trust")
         return self
 

@@ -27,7 +27,6 @@ from oracle.study.datasets import ScoreTable
 
 BLOCK_ROUNDS = 250
 """Rounds that are drawn at once; part of what fixes the chance of a history."""
-WEIGHTED = frozenset({Rule.TRUST_WEIGHTED_MEAN, Rule.TRUST_WEIGHTED_MEDIAN})
 
 _DRAWS, _LIARS, _LIES = range(3)
 
@@ -166,7 +165,7 @@ def play(choice: Choice, block: Block, trusts: TrustVector, overlap: int = 1) ->
     `overlap` rounds are drawn before the first of them settles; they settle in order. Trust does
     not matter to the rules that do not weigh by it, so for them it is left as it is.
     """
-    if choice.rule not in WEIGHTED:
+    if not choice.rule.weighs:
         agreed = aggregate(choice.rule, block.scores, trusts[:1, :1], choice.trim)
         return Outcome(agreed, deviations(block.scores, agreed), trusts)
     # Rounds come first here, and what is looked up by node is flat: each step is a small one.

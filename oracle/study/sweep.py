@@ -18,7 +18,6 @@ from oracle.study.attacks import Attack
 from oracle.study.configuration import Configuration
 from oracle.study.datasets import ScoreTable
 from oracle.study.simulation import (
-    WEIGHTED,
     Choice,
     History,
     Shape,
@@ -113,7 +112,7 @@ def run(part: Part) -> pl.DataFrame:
     tables = []
     for i, choice in enumerate(part.choices):
         final = {"honest_trust": Mean(count), "liar_trust": Mean(count)}
-        if choice.rule in WEIGHTED:
+        if choice.rule.weighs:
             final["honest_trust"].add(trusts[i], ~lying)
             final["liar_trust"].add(trusts[i], lying)
         tables.append(

@@ -27,9 +27,10 @@ contract ConsensusHarness {
     function deviations(bytes calldata scores, uint256 items, uint256 n, bytes calldata pivot)
         external
         pure
-        returns (bytes memory, bytes memory)
+        returns (bytes memory found, bytes memory disagreements)
     {
-        return Consensus.deviations(scores, items, n, pivot);
+        found = Consensus.deviations(scores, items, n, pivot);
+        disagreements = Consensus.disagreements(scores, items, n, pivot, found);
     }
 
     function checkScores(bytes calldata row) external pure {

@@ -23,7 +23,19 @@ contract ScoreLanesHarness {
         TOTAL32,
         ODDS,
         EVENS,
-        DIVIDE64
+        DIVIDE64,
+        EXCESS,
+        TOTAL16
+    }
+
+    /// @dev What is done down a column or along a row.
+    enum Sweep {
+        COUNTS_AT,
+        WEIGHTS_AT,
+        SUM_DOWN,
+        WEIGHTED_DOWN,
+        CLAMP_DOWN,
+        DISTANCES_ALONG
     }
 
     error Differs(uint256 a, uint256 b, uint256 lanes, uint256 twin);
@@ -64,6 +76,95 @@ contract ScoreLanesHarness {
         }
     }
 
+    /* SWEEPS */
+
+    /// @notice Sweeps by library and by twin over columns of `weights.length` words, one after the other in `words`; each has two words of
+    /// `bounds`: c, keep, lo and hi, as the sweep needs. Returns how many columns agreed, which is all of them.
+    function sweeps(Sweep sweep, bytes calldata words, bytes calldata bounds, uint256[] calldata weights)
+        external
+        pure
+        returns (uint256 columns)
+    {
+        uint256 rows = weights.length;
+        for (; columns < bounds.length / 64; ++columns) {
+            bytes calldata column = words[32 * rows * columns:32 * rows * (columns + 1)];
+            uint256 a = _word(bounds, 2 * columns);
+            uint256 b = _word(bounds, 2 * columns + 1);
+            uint256[4] memory found = _sweep(sweep, column, a, b, weights);
+            uint256[4] memory expected = _sweepTwin(sweep, column, a, b, weights);
+            for (uint256 i; i < 4; ++i) {
+                require(found[i] == expected[i], Differs(columns, i, found[i], expected[i]));
+            }
+        }
+    }
+
+    function _sweep(Sweep sweep, bytes calldata column, uint256 a, uint256 b, uint256[] memory weights)
+        private
+        pure
+        returns (uint256[4] memory r)
+    {
+        uint256 place = column.pointer();
+        uint256 rows = weights.length;
+        if (sweep == Sweep.COUNTS_AT) (r[0], r[1]) = ScoreLanes.countsAt(place, rows, 32, a);
+        else if (sweep == Sweep.WEIGHTS_AT) (r[0], r[1]) = ScoreLanes.weightsAt(place, weights, 32, a);
+        else if (sweep == Sweep.SUM_DOWN) (r[0], r[1]) = ScoreLanes.sumDown(place, rows, 32, b);
+        else if (sweep == Sweep.WEIGHTED_DOWN) (r[0], r[1]) = ScoreLanes.weightedDown(place, weights, 32);
+        else if (sweep == Sweep.CLAMP_DOWN) (r[0], r[1], r[2], r[3]) = ScoreLanes.clampDown(place, rows, 32, a, b, 0, 0);
+        else {
+            uint256[] memory consensus = new uint256[](rows / 4 * 4);
+            for (uint256 i; i < consensus.length; ++i) {
+                consensus[i] = i % 2 == 0 ? a : b;
+            }
+            uint256 first = consensus.pointerInMemory();
+            unchecked {
+                (r[0], r[1]) = ScoreLanes.distancesAlong(first, first + 32 * consensus.length, place - first);
+            }
+            r[0] = ScoreLanes.total32(r[0]);
+            r[1] &= ScoreLanes.GUARD;
+            // The sum counts only if all are scores.
+            if (r[1] != 0) (r[0], r[1]) = (0, 1);
+        }
+    }
+
+    function _sweepTwin(Sweep sweep, bytes calldata column, uint256 a, uint256 b, uint256[] memory weights)
+        private
+        pure
+        returns (uint256[4] memory r)
+    {
+        uint256 rows = sweep == Sweep.DISTANCES_ALONG ? weights.length / 4 * 4 : weights.length;
+        for (uint256 k; k < rows; ++k) {
+            uint256 word = _word(column, k);
+            for (uint256 i; i < 16; ++i) {
+                uint256 shift = 240 - 16 * i;
+                uint256 half = 32 * ((15 - i) / 2);
+                uint256 s = word >> shift & 0xFFFF;
+                uint256 x = a >> shift & 0xFFFF;
+                uint256 y = b >> shift & 0xFFFF;
+                if (sweep == Sweep.COUNTS_AT || sweep == Sweep.WEIGHTS_AT) {
+                    uint256 weight = sweep == Sweep.COUNTS_AT ? 1 : weights[k];
+                    if (s >= x) r[0] += weight << shift;
+                    if (s > x) r[1] += weight << shift;
+                } else if (sweep == Sweep.SUM_DOWN) {
+                    r[1 - i % 2] += (s & y) << half;
+                } else if (sweep == Sweep.WEIGHTED_DOWN) {
+                    r[1 - i % 2] += s * weights[k] << half;
+                } else if (sweep == Sweep.CLAMP_DOWN) {
+                    if (s >= x) r[0] += 1 << shift;
+                    if (s > x) r[0] += 256 << shift;
+                    if (s >= y) r[1] += 1 << shift;
+                    if (s > y) r[1] += 256 << shift;
+                    uint256 clamped = s < x ? x : s > y ? y : s;
+                    r[3 - i % 2] += clamped - x << half;
+                } else {
+                    uint256 c = k % 2 == 0 ? x : y;
+                    r[0] += s > c ? s - c : c - s;
+                    if (s > SCORE_LIMIT) r[1] = 1;
+                }
+            }
+        }
+        if (sweep == Sweep.DISTANCES_ALONG && r[1] == 1) r[0] = 0;
+    }
+
     /* LOADING */
 
     /// @notice Reads `data` word by word from each of its bytes on, from calldata and from memory, and compares.
@@ -75,6 +176,10 @@ contract ScoreLanesHarness {
             uint256 read = ScoreLanes.read(copy.pointerInMemory() + words);
             require(loaded == expected, Differs(words, 0, loaded, expected));
             require(read == expected, Differs(words, 1, read, expected));
+            if (words % 2 == 0) {
+                uint256 lane = copy.lane(words / 2);
+                require(lane == expected >> 240, Differs(words, 2, lane, expected));
+            }
         }
     }
 
@@ -88,6 +193,7 @@ contract ScoreLanesHarness {
 
     /// @notice The library's hash and Solidity's own.
     function hashes(bytes32[5] calldata header, bytes calldata data) external pure returns (bytes32, bytes32) {
+        require(data.hash() == keccak256(data), Differs(0, 0, uint256(data.hash()), uint256(keccak256(data))));
         bytes32[5] memory copy = header;
         return (copy.hash(data.pointer(), data.length), keccak256(abi.encodePacked(header, data)));
     }
@@ -111,6 +217,8 @@ contract ScoreLanesHarness {
         if (operation == Operation.TOTAL32) return ScoreLanes.total32(a);
         if (operation == Operation.ODDS) return ScoreLanes.odds(a);
         if (operation == Operation.EVENS) return ScoreLanes.evens(a);
+        if (operation == Operation.EXCESS) return ScoreLanes.excess(a, b);
+        if (operation == Operation.TOTAL16) return ScoreLanes.total16(a);
         return ScoreLanes.divide64(a, ScoreLanes.reciprocal(b));
     }
 
@@ -139,6 +247,8 @@ contract ScoreLanesHarness {
             else if (operation == Operation.GE) result |= _flag(x >= y, 0x8000) << shift;
             else if (operation == Operation.UNITS) result |= _flag(x == 0x8000, 1) << shift;
             else if (operation == Operation.MASK) result |= _flag(x == 0x8000, 0x7FFF) << shift;
+            else if (operation == Operation.EXCESS) result |= (x > y ? x - y : 0) << shift;
+            else if (operation == Operation.TOTAL16) result += x;
             else if (operation == Operation.DISTANCE) result |= (x > y ? x - y : y - x) << shift;
             else if (operation == Operation.PAIRS) result += x << 32 * ((15 - i) / 2);
             else if (operation == Operation.ODDS) result |= _flag(i % 2 == 1, x) << shift;

@@ -58,7 +58,7 @@ def terms(**changes: Any) -> Terms:
     """Return terms with `changes`: the median of five seats, anybody settles, odd budgets."""
     fields: dict[str, Any] = {
         "domain": DOMAIN,
-        "rule": Rule.MEDIAN,
+        "rule": Rule.TRUST_WEIGHTED_MEDIAN,
         "trim": 0,
         "panel_size": 5,
         "oracle": NOBODY,

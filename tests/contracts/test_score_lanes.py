@@ -1,12 +1,12 @@
 """
 The project's only assembly, against loops over lanes: the same words from either.
 
-Words are drawn so that each lane often holds a boundary. `POQ_LANE_CASES` sets how many a function.
+Words are drawn so that each lane often holds a boundary. Sweeps down columns and along rows have a
+long version, `make reliability`.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from enum import IntEnum, auto
 
@@ -15,10 +15,11 @@ import pytest
 from eth_utils import keccak
 from numpy.typing import NDArray
 
-from oracle.core.units import ONE
+from oracle.core.units import MAX_SEATS, ONE
 from tests.contracts.harness import Harness, Reverted
 
-CASES = int(os.environ.get("POQ_LANE_CASES", "100000"))
+CASES = 100_000
+FEW_COLUMNS = 1_500
 WORDS_A_CALL = 5_000
 LANES, GUARD = 16, 0x8000
 BELOW_GUARD = [0, 1, ONE - 1, ONE, ONE + 1, 0x58EF, 0x58F0, 0x7FFE, 0x7FFF]
@@ -44,6 +45,19 @@ class Operation(IntEnum):
     ODDS = auto()
     EVENS = auto()
     DIVIDE64 = auto()
+    EXCESS = auto()
+    TOTAL16 = auto()
+
+
+class Sweep(IntEnum):
+    """The sweeps of the harness, in its order."""
+
+    COUNTS_AT = 0
+    WEIGHTS_AT = auto()
+    SUM_DOWN = auto()
+    WEIGHTED_DOWN = auto()
+    CLAMP_DOWN = auto()
+    DISTANCES_ALONG = auto()
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +93,12 @@ def words(operation: Operation, rng: np.random.Generator) -> tuple[Words, Words]
             a = numbers(mixed(rng, [*range(18), 4_096, 2**40], 32, 1)[:, 0])
         case Operation.SPREAD:
             a = numbers(mixed(rng, ANYTHING, 2**16, 1)[:, 0])
-        case Operation.ABOVE_ONE | Operation.GE | Operation.DISTANCE:
+        case Operation.ABOVE_ONE | Operation.GE | Operation.DISTANCE | Operation.EXCESS:
             a = as_words(mixed(rng, BELOW_GUARD, GUARD, LANES), ">u2")
         case Operation.UNITS | Operation.MASK:
             a = as_words(rng.integers(0, 2, (CASES, LANES)) * GUARD, ">u2")
+        case Operation.TOTAL16:
+            a = as_words(mixed(rng, [0, 1, 31, 4_095], 4_096, LANES), ">u2")
         case Operation.TOTAL32:
             a = as_words(mixed(rng, [0, 1, 4_096 * ONE, 2**29 - 1], 2**29, 8), ">u4")
         case Operation.DIVIDE64:
@@ -119,6 +135,55 @@ def test_lanes_and_twin_give_the_same_words(harness: Harness, operation: Operati
         assert found == harness("twin", operation, a, b)
         seen |= {found[i : i + 32] for i in range(0, 3_200, 32)}
     assert len(seen) > 1
+
+
+def sweep(harness: Harness, kind: Sweep, columns: int) -> None:
+    """Sweep over random columns of every height, boundaries often, beside the twin."""
+    rng = np.random.default_rng(kind)
+    for rows in range(1, MAX_SEATS + 1):
+        cases = -(-columns // MAX_SEATS)
+        shape = cases, 2, LANES
+        scores = kind in (Sweep.SUM_DOWN, Sweep.WEIGHTED_DOWN, Sweep.CLAMP_DOWN)
+        scores |= kind is Sweep.DISTANCES_ALONG and rows % 2 == 0
+        marks = BELOW_GUARD[:4] if scores else BELOW_GUARD
+        limit = ONE + 1 if scores else GUARD
+        bounds = np.where(
+            rng.random(shape) < 0.5, rng.choice(marks, shape), rng.integers(0, limit, shape)
+        )
+        if kind is Sweep.CLAMP_DOWN:
+            bounds.sort(axis=1)
+        if kind is Sweep.SUM_DOWN:
+            kept = rng.integers(1, LANES + 1, (cases, 1, 1))
+            bounds[:] = np.where(np.arange(LANES) < kept, 0xFFFF, 0)
+        shape = cases, rows, LANES
+        words = np.where(
+            rng.random(shape) < 0.5, rng.choice(marks, shape), rng.integers(0, limit, shape)
+        )
+        ties = rng.random(shape) < 0.2
+        words = np.where(ties & (bounds[:, :1] < GUARD), bounds[:, :1], words)
+        weights = rng.choice([1, 999, 1_000], rows).tolist()
+        for part in np.array_split(np.arange(cases), -(-cases // 200)):
+            found = harness(
+                "sweeps",
+                kind,
+                as_words(words[part].reshape(-1, LANES), ">u2").tobytes(),
+                as_words(bounds[part].reshape(-1, LANES), ">u2").tobytes(),
+                weights,
+            )
+            assert found == len(part)
+
+
+@pytest.mark.parametrize("kind", list(Sweep), ids=lambda kind: kind.name)
+def test_sweeps_and_twin_find_the_same(harness: Harness, kind: Sweep) -> None:
+    sweep(harness, kind, FEW_COLUMNS)
+
+
+@pytest.mark.reliability
+@pytest.mark.parametrize("kind", list(Sweep), ids=lambda kind: kind.name)
+def test_sweeps_and_twin_find_the_same_in_a_hundred_thousand_columns(
+    harness: Harness, kind: Sweep
+) -> None:
+    sweep(harness, kind, CASES)
 
 
 def test_the_twin_is_what_it_says_on_one_word(harness: Harness) -> None:

@@ -76,7 +76,8 @@ def test_r09_r15_a_round_ends_as_the_core_says_and_one_unit_off_reverts(
     trusts = dict.fromkeys([party.node_id for party in panel], 1_000_000)
     domain = settlement.facts.opening.terms.domain
     moved = settlement.new_trusts(network.deployment.registry_parameters.trust, trusts)
-    assert moved == {party.node_id: state.trust(party.node_id, domain) for party in panel}
+    assert bool(moved) == rule.weighs
+    assert trusts | moved == {party.node_id: state.trust(party.node_id, domain) for party in panel}
 
 
 def test_r09_the_largest_panel_is_settled(network: Network) -> None:

@@ -43,7 +43,7 @@ def test_the_contracts_settle_the_rounds_of_a_study_to_the_same_integers(
             by_node = dict(zip(block.panels[0, number], outcome.deviations[0, number], strict=True))
             seated = [by_node[seat.node_id - 1] for seat in facts.draw.panel]
             assert list(settlement.deviations) == seated
-    if rule in (Rule.TRUST_WEIGHTED_MEAN, Rule.TRUST_WEIGHTED_MEDIAN):
+    if rule.weighs:
         trusts = [network.registry("trustOf", node, DOMAIN) for node in range(1, NODES + 1)]
         assert trusts == outcome.trusts[0].tolist()
         assert len(set(trusts)) > 2

@@ -11,7 +11,6 @@ from oracle.core import trust
 from oracle.core.consensus import Rule, aggregate, deviations, pivot
 from oracle.study.simulation import (
     BLOCK_ROUNDS,
-    WEIGHTED,
     Block,
     Choice,
     History,
@@ -94,7 +93,7 @@ def test_histories_played_together_are_rounds_settled_one_by_one(rule: Rule, ove
                 disagreed = trust.disagreements(scores, middle)
                 assert (outcome.consensus[i, at] == agreed).all()
                 assert (outcome.deviations[i, at] == distances).all()
-                if rule in WEIGHTED:
+                if rule.weighs:
                     expected[i][panel] = trust.updated(TRUST, expected[i][panel], disagreed, 4)
         assert (outcome.trusts == expected).all()
         trusts = outcome.trusts
