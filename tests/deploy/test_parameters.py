@@ -33,7 +33,7 @@ def refusal(path: Path) -> str:
         ("no_commit_slash = 10_", "no_commit_slash = 51_", "exceeds registry.no_reveal_slash"),
         ("exit_delay = 18_000", "exit_delay = 17_159", "exit_delay is below 17160, the longest"),
         ("dEaD", "dead", "registry.slash_sink: Value error, expected an account"),
-        ("tolerance = 1_200", "tolerance = 10_001", "registry.trust.tolerance: Input should be less"),
+        ("tolerance = 1_200", "tolerance = 10_001", "registry.trust.tolerance: Input should be"),
         ("evidence = 20", "evidence = 0", "registry.trust.evidence: Input should be greater"),
         ("floor = 3_000", "floor = 999", "registry.trust.floor: Input should be greater"),
         ("cap = 1_000_000", "cap = 1_000_001", "registry.trust.cap: Input should be less"),
