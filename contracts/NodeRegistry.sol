@@ -233,24 +233,24 @@ contract NodeRegistry is INodeRegistry, EIP712 {
         require(msg.sender == ROUNDS, NotRounds(msg.sender));
 
         uint256 present;
-        uint256[] memory deviations = new uint256[](outcomes.length);
+        uint256[] memory disagreements = new uint256[](outcomes.length);
         for (uint256 i; i < outcomes.length; ++i) {
             Outcome calldata outcome = outcomes[i];
-            if (outcome.conduct == Conduct.PRESENT) deviations[present++] = outcome.deviation;
+            if (outcome.conduct == Conduct.PRESENT) disagreements[present++] = outcome.disagreement;
             else _slash(roundId, outcome.nodeId, outcome.conduct);
         }
         if (present == 0) return;
-        if (present < deviations.length) deviations = _head(deviations, present);
+        if (present < disagreements.length) disagreements = _head(disagreements, present);
 
         TrustParameters memory p = _trustParameters();
-        uint256 tau = Trust.tolerance(p, deviations);
+        uint256 tau = Trust.tolerance(p, disagreements);
         bytes memory trusts;
         for (uint256 i; i < outcomes.length; ++i) {
             Outcome calldata outcome = outcomes[i];
             if (outcome.conduct != Conduct.PRESENT) continue;
             uint32 nodeId = outcome.nodeId;
             // At most `cap`, a uint32.
-            uint32 trust = uint32(Trust.updated(p, trustOf(nodeId, domain), outcome.deviation, tau, items));
+            uint32 trust = uint32(Trust.updated(p, trustOf(nodeId, domain), outcome.disagreement, tau, items));
             _setTrust(nodeId, domain, trust);
             trusts = bytes.concat(trusts, bytes4(nodeId), bytes4(trust));
         }

@@ -232,10 +232,12 @@ contract QualityRounds is IQualityRounds {
         (bytes32 digest, uint256[] memory committedAt) =
             _replay(roundId, state, history, _revealedCommitments(roundId, state, history.panel, seats, reveals));
 
-        bytes memory agreed = Consensus.verified(
+        (bytes memory agreed, bytes memory pivot) = Consensus.verified(
             terms.rule, terms.trim, reveals.scores, state.items, _weights(history.panel, seats), consensus
         );
-        uint256[] memory deviations = Consensus.deviations(reveals.scores, state.items, seats.length, agreed);
+        (uint256[] memory deviations, uint256[] memory disagreements) =
+            Consensus.deviations(reveals.scores, state.items, seats.length, pivot);
+        Outcome[] memory outcomes = _outcomes(state, history.panel, reveals.seats, disagreements);
         uint256[] memory rewards = _rewards(state, history.opening, seats, committedAt, deviations, agreed);
         uint256 refund = _deposit(terms) - terms.settlementFee;
         for (uint256 i; i < rewards.length; ++i) {
@@ -277,9 +279,7 @@ contract QualityRounds is IQualityRounds {
         );
         _credit(roundId, history, seats, rewards);
 
-        REGISTRY.concludeRound(
-            roundId, terms.domain, state.items, _outcomes(state, history.panel, reveals.seats, deviations)
-        );
+        REGISTRY.concludeRound(roundId, terms.domain, state.items, outcomes);
     }
 
     /// @inheritdoc IQualityRounds
@@ -609,8 +609,8 @@ contract QualityRounds is IQualityRounds {
         }
     }
 
-    /// @dev All seats: those in `included` were present with the given deviations.
-    function _outcomes(State memory state, bytes calldata panel, uint256 included, uint256[] memory deviations)
+    /// @dev All seats: those in `included` were present with the given disagreements.
+    function _outcomes(State memory state, bytes calldata panel, uint256 included, uint256[] memory disagreements)
         private
         pure
         returns (Outcome[] memory outcomes)
@@ -619,10 +619,10 @@ contract QualityRounds is IQualityRounds {
         uint256 k;
         for (uint256 seat; seat < outcomes.length; ++seat) {
             bool present = included >> seat & 1 == 1;
-            // A deviation is at most ONE.
-            uint16 deviation = present ? uint16(deviations[k++]) : 0;
+            // A disagreement is at most ONE.
+            uint16 disagreement = present ? uint16(disagreements[k++]) : 0;
             Conduct conduct = present ? Conduct.PRESENT : _absence(state, seat);
-            outcomes[seat] = Outcome(_nodeIn(panel, seat), conduct, deviation);
+            outcomes[seat] = Outcome(_nodeIn(panel, seat), conduct, disagreement);
         }
     }
 

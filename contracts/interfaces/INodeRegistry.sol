@@ -45,10 +45,10 @@ struct Seat {
 struct Outcome {
     uint32 nodeId;
     Conduct conduct;
-    uint16 deviation; // in ONE; counts only for a seat that was present
+    uint16 disagreement; // in ONE; counts only for a seat that was present
 }
 
-/// @notice How a deviation from the consensus moves trust. See `Trust` for the rule.
+/// @notice How disagreement with the panel moves trust. See `Trust` for the rule.
 struct TrustParameters {
     uint32 gain; //       λ_up, in ONE, up to MAX_RATE
     uint32 loss; //       λ_down, in ONE, up to MAX_RATE

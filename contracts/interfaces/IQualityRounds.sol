@@ -239,8 +239,9 @@ interface IQualityRounds {
     /// @notice Verifies the oracle's consensus, credits rewards, fee and refund, moves trust, slashes the absent, ends the round.
     /// @dev Allowed once commits are closed and every committed seat is revealed; after the reveal deadline with at least
     /// `quorum` seats. Always includes the seats revealed on chain.
-    /// @param consensus What the rule needs, per item a big-endian uint16: the consensus itself, or, where a trimmed mean keeps
-    /// more than one score, the least score kept for all items and then the greatest.
+    /// @param consensus What the rule needs, per item a big-endian uint16: the consensus itself; or, where a trimmed mean keeps
+    /// more than one score, the least score kept for all items and then the greatest; or, for a weighted mean, the weighted
+    /// median, from which the contract goes on to the mean.
     function settle(
         uint256 roundId,
         History calldata history,

@@ -6,6 +6,7 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {IQualityRounds, Rule} from "../interfaces/IQualityRounds.sol";
 import {ONE} from "./Units.sol";
 import {ScoreLanes} from "./ScoreLanes.sol";
+import {Trust} from "./Trust.sol";
 
 /// @notice Checks what the oracle says of the scores, without sorting: linear in the seats, sixteen items at a time.
 ///
@@ -31,9 +32,11 @@ library Consensus {
         return 0;
     }
 
-    /// @notice Returns the consensus, packed, or reverts if `submission` is wrong for any item.
+    /// @notice Returns consensus and pivot, packed, or reverts if `submission` is wrong for any item.
     /// @param weights Of the revealed seats at the draw, row by row, 1..1000 each.
-    /// @param submission The consensus, or the least and then the greatest scores kept: see `IQualityRounds.settle`.
+    /// @param submission The consensus, the least and then the greatest scores kept, or the pivot: see `IQualityRounds.settle`.
+    /// @return consensus Of every item.
+    /// @return pivot The weighted median, where the rule weighs; the consensus itself, where it does not.
     function verified(
         Rule rule,
         uint256 trim,
@@ -41,7 +44,7 @@ library Consensus {
         uint256 items,
         uint256[] memory weights,
         bytes calldata submission
-    ) internal pure returns (bytes memory consensus) {
+    ) internal pure returns (bytes memory consensus, bytes memory pivot) {
         uint256 n = weights.length;
         uint256 g = trimCount(rule, n, trim);
         bool bounded = (rule == Rule.MEDIAN || rule == Rule.TRIMMED_MEAN) && n - 2 * g > 1;
@@ -49,22 +52,21 @@ library Consensus {
         require(submission.length == expected, IQualityRounds.WrongLength(submission.length, expected));
 
         // From memory: what is loaded from calldata would be loaded again at each use.
-        bytes memory values = submission;
-        if (bounded) return _trimmed(scores, items, n, g, values);
-        if (rule == Rule.MEDIAN || rule == Rule.TRIMMED_MEAN) {
-            _checkMiddle(scores, items, n, values);
-        } else if (rule == Rule.TRUST_WEIGHTED_MEDIAN) {
-            _checkWeightedMedian(scores, items, weights, values);
-        } else {
-            if (rule == Rule.MEAN) {
-                weights = new uint256[](n);
-                for (uint256 k; k < n; ++k) {
-                    weights[k] = 1;
-                }
+        pivot = submission;
+        if (bounded) {
+            pivot = _trimmed(scores, items, n, g, pivot);
+        } else if (rule == Rule.MEAN) {
+            for (uint256 k; k < n; ++k) {
+                weights[k] = 1;
             }
-            _checkWeightedMean(scores, items, weights, values);
+            _requireEqual(pivot, _weightedMean(scores, items, weights), items);
+        } else if (rule == Rule.MEDIAN || rule == Rule.TRIMMED_MEAN) {
+            _checkMiddle(scores, items, n, pivot);
+        } else {
+            _checkWeightedMedian(scores, items, weights, pivot);
+            if (rule == Rule.TRUST_WEIGHTED_MEAN) return (_weightedMean(scores, items, weights), pivot);
         }
-        return values;
+        return (pivot, pivot);
     }
 
     /// @notice Reverts if a score of one row exceeds ONE.
@@ -78,9 +80,26 @@ library Consensus {
         require(flags == 0, IQualityRounds.ScoreAboveOne());
     }
 
-    /// @notice Each seat's ⌊Σ|s − c| / T⌋. Reverts if a score exceeds ONE.
-    function deviations(bytes calldata scores, uint256 items, uint256 n, bytes memory consensus)
+    /// @notice Each seat's d = ⌊Σ|s − p| / T⌋ and its disagreement, for which see `Trust`. Reverts if a score exceeds ONE.
+    function deviations(bytes calldata scores, uint256 items, uint256 n, bytes memory pivot)
         internal
+        pure
+        returns (uint256[] memory result, uint256[] memory disagreements)
+    {
+        uint256 row = scores.pointer();
+        // Read from its middle on, this goes half a round further on and then round again from the start.
+        bytes memory twice = bytes.concat(pivot, pivot);
+        uint256 first = twice.pointerInMemory();
+        result = _deviations(row, items, n, first);
+        disagreements = _deviations(row, items, n, first + items / 2 * 2);
+        for (uint256 k; k < n; ++k) {
+            disagreements[k] = Trust.disagreement(result[k], disagreements[k]);
+        }
+    }
+
+    /// @dev From the values that begin at `first` in memory. The first of the `n` rows begins at `row` in calldata.
+    function _deviations(uint256 row, uint256 items, uint256 n, uint256 first)
+        private
         pure
         returns (uint256[] memory result)
     {
@@ -88,8 +107,6 @@ library Consensus {
         uint256 flags;
         unchecked {
             // Four words at a time before lanes are widened: 4 · ONE < 2¹⁶. The 32-bit lanes of a row add up to at most 4096 · ONE.
-            uint256 row = scores.pointer();
-            uint256 first = consensus.pointerInMemory();
             uint256 blocks = first + items / 64 * 128;
             uint256 end = first + 2 * items;
             for (uint256 k; k < n; ++k) {
@@ -143,13 +160,14 @@ library Consensus {
 
     /* RULES */
 
-    /// @dev 0 ≤ 2·Σωs + Σω − 2·Σω·c < 2·Σω, in two times eight 32-bit lanes: 2·31 000·2¹⁵ < 2³¹.
-    function _checkWeightedMean(
-        bytes calldata scores,
-        uint256 items,
-        uint256[] memory weights,
-        bytes memory submission
-    ) private pure {
+    /// @dev round(Σωs / Σω), sums in two times eight 32-bit lanes. Twice a sum and Σω are below 2·31 000·10⁴ + 31 000 < 2³⁰,
+    /// 2·Σω is below 2¹⁶ and the quotient at most 10⁴, as `divide64` assumes.
+    function _weightedMean(bytes calldata scores, uint256 items, uint256[] memory weights)
+        private
+        pure
+        returns (bytes memory consensus)
+    {
+        consensus = new bytes(2 * items);
         uint256 total = _sum(weights);
         uint256 stride = 2 * items;
         uint256 first = scores.pointer();
@@ -167,8 +185,9 @@ library Consensus {
                     even += word.evens() * ScoreLanes.read(weight);
                     weight += 32;
                 }
-                uint256 c = _submitted(submission.pointerInMemory() + 2 * i, keep, i);
-                _requireAll((_rounded(even, c.evens(), total)) | (_rounded(odd, c.odds(), total) >> 16), keep, i);
+                ScoreLanes.write(
+                    consensus.pointerInMemory() + 2 * i, _halfUp(odd, total) | (_halfUp(even, total) << 16)
+                );
                 first += 32;
             }
         }
@@ -232,7 +251,7 @@ library Consensus {
 
     /// @dev Checks the least and the greatest score kept by counts, and returns the rounded means of what they keep:
     /// Σ clamp(s, lo, hi) − g·(lo + hi) = (n − g)·lo + Σ (s − lo)⁺ − Σ (s − hi)⁺ − g·hi, and (s − hi)⁺ ≤ (s − lo)⁺.
-    /// Sums are in two times eight 32-bit lanes, and twice a sum is below 2·31·10⁴ + 31 < 2²⁰, as `divide64` assumes.
+    /// Sums are in two times eight 32-bit lanes; twice a sum is below 2·31·10⁴ + 31 < 2²⁰, far less than `divide64` has room for.
     function _trimmed(bytes calldata scores, uint256 items, uint256 n, uint256 g, bytes memory submission)
         private
         pure
@@ -288,12 +307,13 @@ library Consensus {
         require(word & ScoreLanes.GUARD == 0, IQualityRounds.WrongConsensus(i));
     }
 
-    /// @dev Top bits of the 32-bit lanes where c = round(sum / total).
-    function _rounded(uint256 sum, uint256 c, uint256 total) private pure returns (uint256) {
+    /// @dev Reverts unless the packed values are those expected, which have a zero in each lane past the last.
+    function _requireEqual(bytes memory values, bytes memory expected, uint256 items) private pure {
         unchecked {
-            uint256 rest = (2 * sum + total * ONES32 | GUARD32) - 2 * total * c;
-            uint256 room = ((2 * total - 1) * ONES32 | GUARD32) - (rest & ~GUARD32);
-            return rest & room & GUARD32;
+            for (uint256 i; i < items; i += 16) {
+                uint256 word = ScoreLanes.read(values.pointerInMemory() + 2 * i) & ScoreLanes.head(items - i);
+                require(word == ScoreLanes.read(expected.pointerInMemory() + 2 * i), IQualityRounds.WrongConsensus(i));
+            }
         }
     }
 

@@ -26,8 +26,8 @@ library ScoreLanes {
     uint256 private constant EXCESS = 0x58EF58EF58EF58EF58EF58EF58EF58EF58EF58EF58EF58EF58EF58EF58EF58EF;
     uint256 private constant LOW15 = 0x7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF7FFF;
     uint256 internal constant LOW_HALVES = 0x0000FFFF0000FFFF0000FFFF0000FFFF0000FFFF0000FFFF0000FFFF0000FFFF;
-    /// @dev The lower half of each 64-bit lane: room for a quotient, and not for what the next lane leaves below its point.
-    uint256 private constant EACH64 = 0x00000000FFFFFFFF00000000FFFFFFFF00000000FFFFFFFF00000000FFFFFFFF;
+    /// @dev The lowest quarter of each 64-bit lane: room for a quotient, and not for what the next lane leaves below its point.
+    uint256 private constant EACH64 = 0x000000000000FFFF000000000000FFFF000000000000FFFF000000000000FFFF;
 
     /* LOADING */
 
@@ -166,12 +166,13 @@ library ScoreLanes {
 
     /* DIVISION */
 
-    /// @notice ⌊lane / divisor⌋ for four 64-bit lanes. Assumes lanes below 2²⁰ and a divisor in 1..62.
-    /// @dev With M = ⌊2³² / divisor⌋ + 1, M·divisor = 2³² + e and 0 < e ≤ divisor, so lane·M / 2³² exceeds lane / divisor by
-    /// lane·e / (divisor·2³²) < 2²⁰·62 / (divisor·2³²) < 1 / divisor: the floor is the same. Lanes stay below 2²⁰·2³³ < 2⁶⁴.
+    /// @notice ⌊lane / divisor⌋ for four 64-bit lanes. Assumes quotients below 2¹⁶ and lane · divisor below 2⁴⁷.
+    /// @dev With M = ⌊2⁴⁷ / divisor⌋ + 1, M·divisor = 2⁴⁷ + e and 0 < e ≤ divisor, so lane·M / 2⁴⁷ exceeds lane / divisor by
+    /// lane·e / (divisor·2⁴⁷) < 1 / divisor: the floor is the same. Lanes stay below 2¹⁶·2⁴⁷ + 2⁴⁷ < 2⁶⁴, and what the next
+    /// lane leaves of its product begins at bit 17.
     function divide64(uint256 word, uint256 divisor) internal pure returns (uint256) {
         unchecked {
-            return ((word * ((1 << 32) / divisor + 1)) >> 32) & EACH64;
+            return ((word * ((1 << 47) / divisor + 1)) >> 47) & EACH64;
         }
     }
 }

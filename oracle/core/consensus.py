@@ -116,7 +116,8 @@ def submission(rule: Rule, scores: ScoreMatrix, trusts: TrustVector, trim: int =
     Return what `settle` takes as `consensus` for one round's (seats, items) scores.
 
     It is the packed consensus; or, for MEDIAN and TRIMMED_MEAN where more than one score is kept,
-    the packed least and then greatest scores kept. Arguments and errors as for `aggregate`.
+    the packed least and then greatest scores kept; or, for TRUST_WEIGHTED_MEAN, the packed pivot,
+    from which the contract goes on to the mean. Arguments and errors as for `aggregate`.
     """
     seats = scores.shape[-2]
     g = trim_count(rule, seats, trim)
@@ -124,22 +125,39 @@ def submission(rule: Rule, scores: ScoreMatrix, trusts: TrustVector, trim: int =
         check_scores(scores)
         low, high = bounds(scores, g)
         return pack(low) + pack(high)
+    if rule is Rule.TRUST_WEIGHTED_MEAN:
+        rule = Rule.TRUST_WEIGHTED_MEDIAN
     return pack(aggregate(rule, scores, trusts, trim))
 
 
-def deviations(scores: ScoreMatrix, consensus: ScoreVector) -> SeatVector:
+def pivot(
+    rule: Rule, scores: ScoreMatrix, trusts: TrustVector, consensus: ScoreVector
+) -> ScoreVector:
     """
-    Return each seat's `⌊Σ_t |s_t − c_t| / T⌋`, (..., seats) uint16 in [0, ONE].
+    Return what the seats are judged by, (..., items) uint16: half of the weight on either side.
 
-    `scores` is (..., seats, items) and `consensus` (..., items), both uint16.
+    It is the TRUST_WEIGHTED_MEDIAN of `scores`, (..., seats, items), where the rule weighs by
+    `trusts`, and the rule's own `consensus`, (..., items), where it does not. A mean follows the
+    seats that stray farthest, so it is no yardstick for them.
+    """
+    if rule is Rule.TRUST_WEIGHTED_MEAN:
+        return _weighted_median(scores, trusts)
+    return consensus
+
+
+def deviations(scores: ScoreMatrix, pivot: ScoreVector) -> SeatVector:
+    """
+    Return each seat's `⌊Σ_t |s_t − p_t| / T⌋`, (..., seats) uint16 in [0, ONE].
+
+    `scores` is (..., seats, items) and `pivot` (..., items), both uint16.
     """
     result = np.empty(scores.shape[:-1], dtype=np.uint16)
-    agreed = consensus[..., np.newaxis, :]
-    step = max(1, _BLOCK // max(1, consensus.size))
+    middle = pivot[..., np.newaxis, :]
+    step = max(1, _BLOCK // max(1, pivot.size))
     for first in range(0, scores.shape[-2], step):
         rows = scores[..., first : first + step, :]
-        distance = np.maximum(rows, agreed)
-        distance -= np.minimum(rows, agreed)
+        distance = np.maximum(rows, middle)
+        distance -= np.minimum(rows, middle)
         total = distance.sum(axis=-1, dtype=np.int64)
         result[..., first : first + step] = total // scores.shape[-1]
     return result

@@ -201,7 +201,7 @@ class Outcome(Struct):
 
     node_id: int
     conduct: Conduct
-    deviation: int
+    disagreement: int
 
 
 def pack_panel(panel: tuple[Seat, ...]) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from oracle.core import rewards, trust
-from oracle.core.consensus import aggregate, deviations, submission
+from oracle.core.consensus import aggregate, deviations, pivot, submission
 from oracle.core.digest import fold, replay, settled_step
 from oracle.core.facts import Conduct, DrawnRound, Outcome, Reveal, Reveals, Role
 from oracle.core.history import history
@@ -55,9 +55,9 @@ class Settlement:
     """
     A settled round.
 
-    `reveals`, `deviations` (in ONE) and `seat_rewards` (wei) are those of the included seats,
-    ascending; `outcomes` are those of all seats. `submission` is what the contract checks
-    `consensus` by; both are packed.
+    `reveals`, `deviations`, `disagreements` (both in ONE) and `seat_rewards` (wei) are those of the
+    included seats, ascending; `outcomes` are those of all seats. `submission` is what the contract
+    checks `consensus` by; both are packed.
     """
 
     facts: DrawnRound
@@ -65,6 +65,7 @@ class Settlement:
     submission: bytes
     consensus: bytes
     deviations: tuple[int, ...]
+    disagreements: tuple[int, ...]
     seat_rewards: tuple[int, ...]
     batch_rewards: tuple[int, ...]
     outcomes: tuple[Outcome, ...]
@@ -135,7 +136,7 @@ class Settlement:
         moved = trust.updated(
             parameters,
             np.array([current[node_id] for node_id in ids], dtype=np.uint32),
-            np.array(self.deviations, dtype=np.uint16),
+            np.array(self.disagreements, dtype=np.uint16),
             self.facts.opening.items,
         )
         return dict(zip(ids, moved.tolist(), strict=True))
@@ -166,7 +167,9 @@ def settle(
     scores = np.stack(rows)
     trusts = np.array([facts.draw.panel[seat].trust for seat in seats], dtype=np.uint32)
     agreed = aggregate(terms.rule, scores, trusts, terms.trim)
-    distances = deviations(scores, agreed)
+    middle = pivot(terms.rule, scores, trusts, agreed)
+    distances = deviations(scores, middle)
+    disagreements = trust.disagreements(scores, middle).tolist()
     committed_at = {commit.seat: commit.committed_at for commit in facts.commits}
     elapsed = np.array([committed_at[seat] - facts.draw.drawn_at for seat in seats], dtype=np.int64)
     shares = rewards.seat_shares(parameters, distances, elapsed)
@@ -182,9 +185,10 @@ def settle(
         submission=submission(terms.rule, scores, trusts, terms.trim),
         consensus=pack(agreed),
         deviations=tuple(distances.tolist()),
+        disagreements=tuple(disagreements),
         seat_rewards=rewards.seat_rewards(terms.evaluator_budget, terms.panel_size, shares),
         batch_rewards=rewards.batch_rewards(terms.inference_budget, opening.items, merits),
-        outcomes=_outcomes(facts, dict(zip(seats, distances.tolist(), strict=True))),
+        outcomes=_outcomes(facts, dict(zip(seats, disagreements, strict=True))),
     )
 
 

@@ -61,6 +61,7 @@ class RuleConfiguration(_Part):
     rule: Literal["mean", "median", "trimmed-mean", "trust-weighted-mean", "trust-weighted-median"]
     trim: Annotated[int, Field(ge=0, lt=ONE // 2)] = 0
     trust: TrustConfiguration | None = None
+    judged_by: Literal["disagreement", "deviation"] = "disagreement"
 
     @model_validator(mode="after")
     def _weighs_by_trust(self) -> Self:
@@ -74,7 +75,13 @@ class RuleConfiguration(_Part):
     def choice(self, name: str) -> Choice:
         """Return the rule as the simulation takes it."""
         trust = self.trust or TrustConfiguration()
-        return Choice(name, Rule[self._name()], TrustParameters(**trust.model_dump()), self.trim)
+        return Choice(
+            name,
+            Rule[self._name()],
+            TrustParameters(**trust.model_dump()),
+            self.trim,
+            by_deviation=self.judged_by == "deviation",
+        )
 
 
 class ReliabilityConfiguration(_Part):

@@ -17,16 +17,16 @@ contract ConsensusHarness {
         uint256 items,
         uint256[] calldata weights,
         bytes calldata submission
-    ) external pure returns (bytes memory) {
+    ) external pure returns (bytes memory, bytes memory) {
         return Consensus.verified(rule, trim, scores, items, weights, submission);
     }
 
-    function deviations(bytes calldata scores, uint256 items, uint256 n, bytes calldata consensus)
+    function deviations(bytes calldata scores, uint256 items, uint256 n, bytes calldata pivot)
         external
         pure
-        returns (uint256[] memory)
+        returns (uint256[] memory, uint256[] memory)
     {
-        return Consensus.deviations(scores, items, n, consensus);
+        return Consensus.deviations(scores, items, n, pivot);
     }
 
     function checkScores(bytes calldata row) external pure {

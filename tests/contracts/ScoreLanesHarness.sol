@@ -29,7 +29,7 @@ contract ScoreLanesHarness {
     error Differs(uint256 a, uint256 b, uint256 lanes, uint256 twin);
 
     uint256 private constant SCORE_LIMIT = 10_000;
-    uint256 private constant NUMERATOR_LIMIT = 1 << 20;
+    uint256 private constant QUOTIENT_LIMIT = 1 << 15;
 
     /* LANES */
 
@@ -51,10 +51,10 @@ contract ScoreLanesHarness {
         return abi.encodePacked(results);
     }
 
-    /// @notice Compares `divide64` with `/` for every numerator below 2²⁰. Both only grow with the numerator and `/` only at
+    /// @notice Compares `divide64` with `/` for every quotient of 15 bits. Both only grow with the numerator and `/` only at
     /// multiples of the divisor, so it is enough to look there and right below. Returns how many multiples were looked at.
     function divide(uint256 divisor) external pure returns (uint256 multiples) {
-        for (uint256 n = divisor; n < NUMERATOR_LIMIT; n += divisor) {
+        for (uint256 n = divisor; n < QUOTIENT_LIMIT * divisor; n += divisor) {
             uint256 word = n - 1 | n << 64 | n - 1 << 128 | n << 192;
             uint256 q = n / divisor;
             uint256 expected = q - 1 | q << 64 | q - 1 << 128 | q << 192;

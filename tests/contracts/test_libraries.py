@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oracle.core.consensus import Rule, aggregate, deviations, submission
+from oracle.core.consensus import Rule, aggregate, deviations, pivot, submission
+from oracle.core.trust import disagreements
 from oracle.core.units import ONE, WEIGHT_UNIT, pack
 from tests.contracts.harness import Harness, Reverted
 
@@ -34,12 +35,12 @@ def weights(trusts: list[int]) -> list[int]:
     return [trust // WEIGHT_UNIT for trust in trusts]
 
 
-def test_consensus_and_deviations_agree_on_the_vectors(harness: Harness) -> None:
+def test_consensus_deviations_and_disagreements_agree_on_the_vectors(harness: Harness) -> None:
     for vector in vectors("consensus"):
         rows = b"".join(map(raw, vector["scores"]))
         items, seats = vector["items"], len(vector["scores"])
         for name, expected in vector["rules"].items():
-            agreed = harness(
+            agreed, middle = harness(
                 "verified",
                 Rule[name],
                 expected["trim"],
@@ -49,8 +50,10 @@ def test_consensus_and_deviations_agree_on_the_vectors(harness: Harness) -> None
                 raw(expected["submission"]),
             )
             assert agreed == raw(expected["consensus"]), (name, seats)
-            found = harness("deviations", rows, items, seats, agreed)
+            assert middle == raw(expected["pivot"]), (name, seats)
+            found, disagreed = harness("deviations", rows, items, seats, middle)
             assert list(found) == expected["deviations"]
+            assert list(disagreed) == expected["disagreements"]
 
 
 def test_trust_agrees_on_the_vectors(harness: Harness) -> None:
@@ -59,7 +62,7 @@ def test_trust_agrees_on_the_vectors(harness: Harness) -> None:
             "trusts",
             tuple(vector["parameters"].values()),
             vector["trusts"],
-            vector["deviations"],
+            vector["disagreements"],
             vector["items"],
         )
         assert list(found) == vector["updated"]
@@ -117,10 +120,11 @@ def test_r15_random_panels_agree_and_one_wrong_unit_is_refused(
         agreed = aggregate(rule, scores, held, trim)
         right = submission(rule, scores, held, trim)
         call = ("verified", rule, trim, rows, items, weights(trusts))
-        assert harness(*call, right) == pack(agreed)
-        assert list(harness("deviations", rows, items, seats, pack(agreed))) == list(
-            deviations(scores, agreed)
-        )
+        middle = pivot(rule, scores, held, agreed)
+        assert harness(*call, right) == (pack(agreed), pack(middle))
+        found, disagreed = harness("deviations", rows, items, seats, pack(middle))
+        assert list(found) == list(deviations(scores, middle))
+        assert list(disagreed) == list(disagreements(scores, middle))
 
         values = np.frombuffer(right, dtype=">u2").astype(np.int64)
         at = int(rng.integers(len(values)))
@@ -156,7 +160,7 @@ def test_values_with_the_guard_bit_are_refused_not_borrowed_from(
 @pytest.mark.parametrize("items", [1, 15, 16, 17, 63, 64, 65, 130])
 def test_r4_a_score_above_one_is_refused_in_every_lane(harness: Harness, items: int) -> None:
     consensus = pack(np.zeros(items, dtype=np.uint16))
-    assert list(harness("deviations", consensus, items, 1, consensus)) == [0]
+    assert harness("deviations", consensus, items, 1, consensus) == ((0,), (0,))
     for at in range(items):
         for score in (ONE + 1, 0x7FFF, 0x8000, 0xFFFF):
             row = np.zeros(items, dtype=">u2")

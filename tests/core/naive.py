@@ -42,14 +42,13 @@ def consensus(rule: Rule, scores: Sequence[int], trusts: Sequence[int], trim: in
 def chain_accepts(
     rule: Rule, scores: Sequence[int], trusts: Sequence[int], trim: int, submitted: Sequence[int]
 ) -> bool:
-    """The inequalities of section 4 for one item: `submitted` is [c] or [lo, hi]."""
+    """The inequalities of section 4 for one item: `submitted` is [c], [p] or [lo, hi]."""
     n = len(scores)
     weights = [1 if rule is Rule.MEAN else trust // 1_000 for trust in trusts]
     total = sum(weights)
-    if rule in (Rule.MEAN, Rule.TRUST_WEIGHTED_MEAN):
-        weighted = sum(w * s for w, s in zip(weights, scores, strict=True))
-        return 0 <= 2 * weighted + total - 2 * total * submitted[0] < 2 * total
-    if rule is Rule.TRUST_WEIGHTED_MEDIAN:
+    if rule is Rule.MEAN:
+        return 0 <= 2 * sum(scores) + total - 2 * total * submitted[0] < 2 * total
+    if rule in (Rule.TRUST_WEIGHTED_MEAN, Rule.TRUST_WEIGHTED_MEDIAN):
         (c,) = submitted
         below = sum(w for s, w in zip(scores, weights, strict=True) if s < c)
         upto = sum(w for s, w in zip(scores, weights, strict=True) if s <= c)
@@ -67,19 +66,33 @@ def deviation(scores: Sequence[int], agreed: Sequence[int]) -> int:
     return floor(Fraction(total, len(scores)))
 
 
-def tolerance(p: TrustParameters, deviations: Sequence[int]) -> int:
-    median = consensus(Rule.MEDIAN, deviations, [1] * len(deviations))
+def pivot(rule: Rule, scores: Sequence[int], trusts: Sequence[int], trim: int = 0) -> int:
+    """Of one item."""
+    weighted = rule in (Rule.TRUST_WEIGHTED_MEAN, Rule.TRUST_WEIGHTED_MEDIAN)
+    return consensus(Rule.TRUST_WEIGHTED_MEDIAN if weighted else rule, scores, trusts, trim)
+
+
+def disagreement(scores: Sequence[int], pivots: Sequence[int]) -> int:
+    """Of one seat."""
+    half = len(pivots) // 2
+    d = deviation(scores, pivots)
+    b = deviation(scores, [*pivots[half:], *pivots[:half]])
+    return min(floor(Fraction(d**3, b**2)) if b else ONE, 4 * d, ONE)
+
+
+def tolerance(p: TrustParameters, disagreements: Sequence[int]) -> int:
+    median = consensus(Rule.MEDIAN, disagreements, [1] * len(disagreements))
     return max(p.tolerance, floor(Fraction(p.spread * median, ONE)))
 
 
-def trust(p: TrustParameters, w: int, d: int, tau: int, items: int) -> int:
+def trust(p: TrustParameters, w: int, f: int, tau: int, items: int) -> int:
     """Of one seat."""
     evidence = min(items, p.evidence)
     gain = floor(Fraction(p.gain * evidence, p.evidence))
     loss = floor(Fraction(p.loss * evidence, p.evidence))
-    if d <= tau:
-        return min(p.cap, w + floor(Fraction(w * gain * (tau - d), ONE**2)))
-    return max(p.floor, w - ceil(Fraction(w * loss * (d - tau), ONE**2)))
+    if f <= tau:
+        return min(p.cap, w + floor(Fraction(w * gain * (tau - f), ONE**2)))
+    return max(p.floor, w - ceil(Fraction(w * loss * (f - tau), ONE**2)))
 
 
 def seat_reward(p: RoundsParameters, budget: int, seats: int, d: int, elapsed: int) -> int:

@@ -93,13 +93,16 @@ def test_a_settlement_pays_the_deposit_exactly_and_what_the_page_says(
     opening, terms = settlement.facts.opening, settlement.facts.opening.terms
     rows = {reveal.seat: np.frombuffer(reveal.scores, ">u2") for reveal in settlement.reveals}
     trusts = [settlement.facts.draw.panel[seat].trust for seat in rows]
-    items = zip(*(row.tolist() for row in rows.values()), strict=True)
+    items = list(zip(*(row.tolist() for row in rows.values()), strict=True))
     agreed = [naive.consensus(terms.rule, item, trusts, terms.trim) for item in items]
     assert settlement.consensus == np.array(agreed, dtype=">u2").tobytes()
 
     at = {commit.seat: commit.committed_at - DRAWN_AT for commit in settlement.facts.commits}
-    distances = [naive.deviation(row.tolist(), agreed) for row in rows.values()]
+    pivots = [naive.pivot(terms.rule, item, trusts, terms.trim) for item in items]
+    distances = [naive.deviation(row.tolist(), pivots) for row in rows.values()]
     assert settlement.deviations == tuple(distances)
+    disagreed = [naive.disagreement(row.tolist(), pivots) for row in rows.values()]
+    assert settlement.disagreements == tuple(disagreed)
     assert settlement.seat_rewards == tuple(
         naive.seat_reward(PARAMETERS, terms.evaluator_budget, terms.panel_size, d, at[seat])
         for seat, d in zip(rows, distances, strict=True)
@@ -140,9 +143,9 @@ def test_every_seat_is_present_or_absent_in_its_way(drawn: tuple[Settlement, Ran
             assert outcome.conduct is Conduct.PRESENT
         else:
             absent = Conduct.NOT_REVEALED if seat in committed else Conduct.NOT_COMMITTED
-            assert (outcome.conduct, outcome.deviation) == (absent, 0)
-    present = [o.deviation for o in settlement.outcomes if o.conduct is Conduct.PRESENT]
-    assert tuple(present) == settlement.deviations
+            assert (outcome.conduct, outcome.disagreement) == (absent, 0)
+    present = [o.disagreement for o in settlement.outcomes if o.conduct is Conduct.PRESENT]
+    assert tuple(present) == settlement.disagreements
 
 
 def test_the_arguments_are_those_of_the_call() -> None:
@@ -166,10 +169,10 @@ def test_only_the_trust_at_the_draw_weighs() -> None:
 def test_new_trusts_start_from_the_current_ones_and_skip_the_absent() -> None:
     settlement = settle(FACTS, PARAMETERS, [reveal_of(seat, SCORES) for seat in (4, 0, 1)])
     current = {node_id(seat): 900_000 - seat for seat in range(5)}
-    tau = naive.tolerance(TRUST, settlement.deviations)
+    tau = naive.tolerance(TRUST, settlement.disagreements)
     expected = {
-        node_id(seat): naive.trust(TRUST, 900_000 - seat, d, tau, 5)
-        for seat, d in zip((0, 1, 4), settlement.deviations, strict=True)
+        node_id(seat): naive.trust(TRUST, 900_000 - seat, f, tau, 5)
+        for seat, f in zip((0, 1, 4), settlement.disagreements, strict=True)
     }
     assert list(settlement.new_trusts(TRUST, current).items()) == list(expected.items())
 

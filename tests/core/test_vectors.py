@@ -40,7 +40,10 @@ def test_consensus_vectors_are_exact(rule: Rule) -> None:
         items = list(zip(*rows, strict=True))
         agreed = [naive.consensus(rule, item, trusts, given["trim"]) for item in items]
         assert scores(given["consensus"]) == agreed
-        assert given["deviations"] == [naive.deviation(row, agreed) for row in rows]
+        pivots = [naive.pivot(rule, item, trusts, given["trim"]) for item in items]
+        assert scores(given["pivot"]) == pivots
+        assert given["deviations"] == [naive.deviation(row, pivots) for row in rows]
+        assert given["disagreements"] == [naive.disagreement(row, pivots) for row in rows]
         submitted = np.array(scores(given["submission"])).reshape(-1, len(items)).T.tolist()
         for item, values in zip(items, submitted, strict=True):
             assert naive.chain_accepts(rule, item, trusts, given["trim"], values)
@@ -51,10 +54,10 @@ def test_consensus_vectors_are_exact(rule: Rule) -> None:
 def test_trust_vectors_are_exact() -> None:
     for vector in read("trust"):
         p = TrustParameters(**vector["parameters"])
-        tau = naive.tolerance(p, vector["deviations"])
-        pairs = zip(vector["trusts"], vector["deviations"], strict=True)
+        tau = naive.tolerance(p, vector["disagreements"])
+        pairs = zip(vector["trusts"], vector["disagreements"], strict=True)
         assert vector["tolerance"] == tau
-        assert vector["updated"] == [naive.trust(p, w, d, tau, vector["items"]) for w, d in pairs]
+        assert vector["updated"] == [naive.trust(p, w, f, tau, vector["items"]) for w, f in pairs]
 
 
 def test_reward_vectors_are_exact() -> None:

@@ -20,7 +20,7 @@ from eth_utils.crypto import keccak
 from oracle.core import rewards, trust
 from oracle.core.cancellation import cancel, cancel_undrawn
 from oracle.core.commitment import commitment, derive_salt
-from oracle.core.consensus import Rule, aggregate, deviations, submission
+from oracle.core.consensus import Rule, aggregate, deviations, pivot, submission
 from oracle.core.digest import opening_digest, replay
 from oracle.core.facts import DrawnRound
 from oracle.core.history import commit_proof
@@ -91,7 +91,9 @@ def _consensus(scores: ScoreMatrix, trusts: list[int], trim: int) -> dict[str, A
             "trim": share,
             "submission": submission(rule, scores, weights, share),
             "consensus": pack(agreed),
-            "deviations": deviations(scores, agreed).tolist(),
+            "pivot": pack(middle := pivot(rule, scores, weights, agreed)),
+            "deviations": deviations(scores, middle).tolist(),
+            "disagreements": trust.disagreements(scores, middle).tolist(),
         }
     rows = [pack(row) for row in scores]
     return {"items": scores.shape[1], "scores": rows, "trusts": trusts, "rules": rules}
@@ -110,7 +112,7 @@ def trust_vectors() -> Iterator[dict[str, Any]]:
             for most_off in (ONE, 400):
                 label = f"trust {name} {seats} {most_off}"
                 items = numbers(f"{label} items", 1, 1, 40)[0]
-                observed = numbers(f"{label} deviation", seats, 0, most_off)
+                observed = numbers(f"{label} disagreement", seats, 0, most_off)
                 current = numbers(label, seats, parameters.floor, parameters.cap)
                 distances = np.array(observed, dtype=np.uint16)
                 trusts = np.array(current, dtype=np.uint32)
@@ -118,7 +120,7 @@ def trust_vectors() -> Iterator[dict[str, Any]]:
                     "parameters": asdict(parameters),
                     "items": items,
                     "trusts": current,
-                    "deviations": observed,
+                    "disagreements": observed,
                     "tolerance": int(trust.tolerance(parameters, distances)),
                     "updated": trust.updated(parameters, trusts, distances, items).tolist(),
                 }
