@@ -1,5 +1,5 @@
 """
-What the default rule keeps of the plain mean without liars: the tables of docs/study-default-rule.md.
+What the default rule keeps of the plain mean without liars, for docs/study-default-rule.md.
 
 `python -m benchmarks.default_rule` plays networks of the recorded evaluators, calibrated, under
 every attack and prints Markdown. Trust starts anew in each network, so a cell has two numbers:
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from deploy.parameters import load_parameters
 from oracle.core.consensus import Rule
 from oracle.core.parameters import TrustParameters
 from oracle.core.units import TRUST_ONE
-from oracle.study.attacks import ATTACKS, told
+from oracle.study.attacks import ATTACKS
 from oracle.study.datasets import ScoreTable, calibrated, load, split
 from oracle.study.simulation import Choice, History, Shape, blocks, newcomers, play
 
@@ -50,7 +50,7 @@ CHOICES = (
     Choice("former", _MEAN, TrustParameters(5_000, 20_000, 200, 15_000, 20, 100_000, TRUST_ONE)),
     Choice("default", _MEAN, DEFAULT),
 )
-"""`paper's` and `former` have the parameters of the paper and of the first design, on disagreements."""
+"""`paper's` and `former`: parameters of the paper and of the first design, on disagreements."""
 
 Floats = NDArray[np.float64]
 Kept = dict[str, tuple[float, float]]
@@ -103,7 +103,7 @@ def _measured(table: ScoreTable, name: str, panel: int, items: int) -> Iterator[
 def pearson(
     table: ScoreTable, histories: Sequence[History], shape: Shape
 ) -> Mapping[str, tuple[float, float]]:
-    """Return each rule's Pearson with the reference, its mean over seeds; `honest` has no liars' scores."""
+    """Return each rule's Pearson with the reference, mean over seeds; `honest` hears no liars."""
     attacks = {name: kind() for name, kind in ATTACKS.items()}
     trusts = {choice.name: newcomers(len(histories), len(table.scores)) for choice in CHOICES}
     said: dict[str, list[NDArray[np.float64]]] = {}
@@ -159,7 +159,7 @@ def overview(cells: Mapping[Cell, Kept]) -> Iterator[str]:
 
 
 def short(cells: Mapping[Cell, Kept], items: int) -> Iterator[str]:
-    """Yield a table of the cells where the default keeps too little and the mean does not keep enough."""
+    """Yield a table of the cells where the default keeps too little, and so does the mean."""
     yield "| dataset | panel | liars | attack | least | mean | default | no lies heard |"
     yield "|---|---|---|---|---|---|---|---|"
     for when, at in (("after the first half", 0), ("all rounds", 1)):
@@ -174,8 +174,8 @@ def short(cells: Mapping[Cell, Kept], items: int) -> Iterator[str]:
                 continue
             missed += 1
             rows.append(
-                f"| {cell.dataset} | {cell.panel} | {cell.ratio:.0%} | {cell.attack} | {least:.2f} | "
-                f"{row['mean'][at]:.2f} | {row['default'][at]:.2f} | {row['honest'][at]:.2f} |"
+                f"| {cell.dataset} | {cell.panel} | {cell.ratio:.0%} | {cell.attack} | "
+                f"{least:.2f} | {row['mean'][at]:.2f} | {row['default'][at]:.2f} | {row['honest'][at]:.2f} |"
             )
         yield f"| **{when}: {missed} of {counted} fall short** | | | | | | | |"
         yield from rows

@@ -14,7 +14,7 @@ from oracle.core.structs import Struct
 
 @dataclass(frozen=True, slots=True)
 class TrustParameters(Struct):
-    """How a deviation from the consensus moves trust: section 5 of the protocol."""
+    """How disagreement with the panel moves trust: section 5 of the protocol."""
 
     gain: int
     """λ_up, in ONE, at most MAX_RATE."""
