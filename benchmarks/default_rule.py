@@ -175,7 +175,8 @@ def short(cells: Mapping[Cell, Kept], items: int) -> Iterator[str]:
             missed += 1
             rows.append(
                 f"| {cell.dataset} | {cell.panel} | {cell.ratio:.0%} | {cell.attack} | "
-                f"{least:.2f} | {row['mean'][at]:.2f} | {row['default'][at]:.2f} | {row['honest'][at]:.2f} |"
+                f"{least:.2f} | {row['mean'][at]:.2f} | {row['default'][at]:.2f} | "
+                f"{row['honest'][at]:.2f} |"
             )
         yield f"| **{when}: {missed} of {counted} fall short** | | | | | | | |"
         yield from rows
