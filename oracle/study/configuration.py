@@ -119,12 +119,12 @@ class SweepConfiguration(_Part):
 
 
 class RewardsConfiguration(_Part):
-    """What networks without liars pay, by the sweep's rule of this name; see RoundsParameters."""
+    """What networks without liars pay, by these rules of the sweep; see RoundsParameters."""
 
     rounds: Count
     items: Items
     panel_sizes: PanelSizes
-    rule: str
+    rules: Annotated[list[str], Field(min_length=1)]
     quality_weight: Basis
     cost_weight: Basis
     closeness_scale: Annotated[int, Field(ge=1, le=ONE)]
@@ -158,8 +158,9 @@ class Configuration(_Part):
 
     @model_validator(mode="after")
     def _rewards_have_a_rule(self) -> Self:
-        if self.rewards.rule not in self.sweep.rules:
-            raise ValueError(f"rewards.rule: {self.rewards.rule!r} is no rule of the sweep")
+        for rule in self.rewards.rules:
+            if rule not in self.sweep.rules:
+                raise ValueError(f"rewards.rules: {rule!r} is no rule of the sweep")
         return self
 
     def path(self, dataset: str) -> Path:
