@@ -16,6 +16,7 @@ from oracle.core.consensus import (
     aggregate,
     bounds,
     deviations,
+    pivot,
     submission,
     trim_count,
     trimmed_mean,
@@ -214,6 +215,19 @@ def test_the_scores_are_not_changed() -> None:
         submission(rule, scores, np.full(7, TRUST_ONE, dtype=np.uint32), 2000)
     trimmed_mean(scores, 2)
     assert np.array_equal(scores, before)
+
+
+@settings(max_examples=40)
+@given(panel=panels())
+@pytest.mark.parametrize("rule", RULES)
+def test_the_pivot_has_half_of_the_weight_on_either_side_where_the_rule_weighs(
+    rule: Rule, panel: Panel
+) -> None:
+    scores, trusts, trim = panel
+    agreed = aggregate(rule, scores, trusts, trim)
+    middle = pivot(rule, scores, trusts, agreed)
+    expected = [naive.pivot(rule, item, trusts.tolist(), trim) for item in scores.T.tolist()]
+    assert middle.tolist() == expected
 
 
 @settings(max_examples=40)

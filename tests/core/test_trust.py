@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oracle.core.parameters import TrustParameters
-from oracle.core.trust import tolerance, updated
+from oracle.core.trust import disagreements, tolerance, updated
 from oracle.core.units import MAX_RATE, ONE, TRUST_ONE, WEIGHT_UNIT
 from tests.core import naive
 from tests.core.rounds import TRUST
@@ -28,6 +28,45 @@ seats = st.lists(
     min_size=1,
     max_size=31,
 )
+
+
+rows = st.integers(1, 40).flatmap(
+    lambda items: st.lists(
+        st.lists(st.integers(0, ONE), min_size=items, max_size=items), min_size=2, max_size=5
+    )
+)
+
+
+@settings(max_examples=300)
+@given(rows=rows)
+def test_disagreements_are_the_exact_ones(rows: list[list[int]]) -> None:
+    pivot, *said = rows
+    found = disagreements(np.array(said, dtype=np.uint16), np.array(pivot, dtype=np.uint16))
+    assert found.dtype == np.uint16
+    assert found.tolist() == [naive.disagreement(row, pivot) for row in said]
+
+
+@settings(max_examples=100)
+@given(pivot=st.lists(st.integers(0, ONE), min_size=1, max_size=40), said=st.integers(0, ONE))
+def test_a_constant_disagrees_by_its_deviation(pivot: list[int], said: int) -> None:
+    row = [said] * len(pivot)
+    scores, middle = np.array([row], dtype=np.uint16), np.array(pivot, dtype=np.uint16)
+    assert disagreements(scores, middle).tolist() == [naive.deviation(row, pivot)]
+
+
+def test_what_follows_the_items_disagrees_less_than_its_deviation_and_what_inverts_them_more() -> (
+    None
+):
+    pivot = np.array([2_000, 8_000] * 5, dtype=np.uint16)
+    follower, lazy, contrary = pivot // 2 + 1_500, np.full(10, 5_000), ONE - pivot
+    scores = np.array([follower, lazy, contrary], dtype=np.uint16)
+    # d = 1 500, 3 000, 6 000; b = 4 500, 3 000, 0
+    assert disagreements(scores, pivot).tolist() == [166, 3_000, ONE]
+
+
+def test_one_item_has_no_other_to_compare_with() -> None:
+    scores = np.array([[0], [4_000], [ONE]], dtype=np.uint16)
+    assert disagreements(scores, np.array([4_000], dtype=np.uint16)).tolist() == [4_000, 0, 6_000]
 
 
 @settings(max_examples=300)
