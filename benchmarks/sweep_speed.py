@@ -27,7 +27,7 @@ from oracle.study import sweep
 from oracle.study.attacks import Attack, Boost, Intermittent, Noise, Sabotage
 from oracle.study.datasets import ScoreTable
 from oracle.study.runner import local
-from oracle.study.simulation import WEIGHTED, Choice, History, Shape
+from oracle.study.simulation import Choice, History, Shape
 
 ATTACKS: dict[str, Attack] = {
     "noise": Noise(),
@@ -147,10 +147,13 @@ def _loop(table: ScoreTable, seed: int) -> int:
             agreed[i] = c = _consensus(rule, said, trusts[panel])
             wanted[i] = reference[item]
             deviation = np.abs(said - c)
-            if rule in WEIGHTED:
-                trusts[panel] = _moved(trusts[panel], deviation)
+            if rule.weighs:
+                # With one item, disagreement is the deviation from the pivot.
+                pivot = _consensus(Rule.TRUST_WEIGHTED_MEDIAN, said, trusts[panel])
+                trusts[panel] = _moved(trusts[panel], np.abs(said - pivot))
         np.corrcoef(agreed, wanted)
         np.abs(agreed - wanted).mean()
+        deviation.mean()
         played += SAMPLE_ROUNDS
     return played
 
@@ -186,11 +189,11 @@ def _consensus(rule: Rule, said: NDArray[np.int64], trusts: NDArray[np.int64]) -
     return (2 * int(kept.sum()) + len(kept)) // (2 * len(kept))
 
 
-def _moved(trusts: NDArray[np.int64], deviation: NDArray[np.int64]) -> NDArray[np.int64]:
+def _moved(trusts: NDArray[np.int64], disagreement: NDArray[np.int64]) -> NDArray[np.int64]:
     """One item's evidence: a twentieth of the rates."""
-    tau = max(TRUST.tolerance, TRUST.spread * int(np.median(deviation) + 0.5) // ONE)
+    tau = max(TRUST.tolerance, TRUST.spread * int(np.median(disagreement) + 0.5) // ONE)
     gain, loss = TRUST.gain // TRUST.evidence, TRUST.loss // TRUST.evidence
-    slack = tau - deviation
+    slack = tau - disagreement
     raised = np.minimum(TRUST.cap, trusts + trusts * gain * slack // ONE**2)
     lowered = np.maximum(TRUST.floor, trusts - -(-trusts * loss * -slack // ONE**2))
     return np.where(slack >= 0, raised, lowered)

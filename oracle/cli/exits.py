@@ -62,6 +62,7 @@ CODES = {
     "oracle.evaluators.workload.WorkloadError": Exit.USAGE,
     "oracle.study.configuration.ConfigurationInvalid": Exit.USAGE,
     "oracle.study.datasets.DatasetError": Exit.USAGE,
+    "oracle.study.runner.ClusterUnreachable": Exit.USAGE,
     "oracle.study.planner.PlanImpossible": Exit.USAGE,
     # The node gives no answer that helps.
     "eth_abi.exceptions.DecodingError": Exit.RPC,

@@ -26,10 +26,15 @@ _CELL = ["dataset", "scale", "items", "panel_size", "attack", "ratio"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A claim, the scale of scores it was tested on, the answer, and the numbers behind it."""
+    """
+    A claim, the scale of scores and the rule it was tested on, the answer, the numbers behind it.
+
+    Claims that are not about one rule have none.
+    """
 
     claim: str
     scale: str
+    rule: str | None
     answer: str
     why: str
 
@@ -62,6 +67,7 @@ def robust_rules_track_better(sweep: pl.DataFrame) -> Iterator[Answer]:
         yield Answer(
             "Robust aggregation tracks the reference better than the mean under attack.",
             scale,
+            None,
             "yes" if better.all() else "some" if better.any() else "no",
             f"Pearson against the mean's at {ratio:.0%} liars, {rules['len'][0]} cells: {told}.",
         )
@@ -93,6 +99,7 @@ def evaluators_vary(reliability: pl.DataFrame) -> Iterator[Answer]:
         yield Answer(
             "Evaluators vary, and some invert from one task to another.",
             scale,
+            None,
             "yes" if len(tasks) else "by level" if len(pairs) else "no",
             f"Pearson of evaluators: {told}. "
             + (f"Inverted {where}: {', '.join(names)}." if names else "None inverts."),
@@ -107,7 +114,7 @@ def larger_panels_pay_less(rewards: pl.DataFrame) -> Iterator[Answer]:
     a seat earns of what it could. "Yes" if both hold in all of these cells, "mostly" if in more
     than half, "no" otherwise.
     """
-    for scale, ends in _by_scale(_ends(rewards)):
+    for scale, rule, ends in _by_rule(_ends(rewards)):
         lower = ends["evaluator_share_last"] < ends["evaluator_share_first"]
         wider = ends["evaluator_share_variance_last"] > ends["evaluator_share_variance_first"]
         paid = ends["evaluator_pay_variance_last"] > ends["evaluator_pay_variance_first"]
@@ -116,6 +123,7 @@ def larger_panels_pay_less(rewards: pl.DataFrame) -> Iterator[Answer]:
         yield Answer(
             "Larger panels lower the evaluators' reward and raise its variance.",
             scale,
+            rule,
             "yes" if both == of else "mostly" if 2 * both > of else "no",
             f"The share that a seat earns falls in {int(lower.sum())} of {of} cells "
             f"({min(change):+.1%} to {max(change):+.1%}), its variance rises in "
@@ -131,12 +139,13 @@ def inference_reward_is_stable(rewards: pl.DataFrame) -> Iterator[Answer]:
     The smallest panel against the largest, in each dataset and number of items. "Yes" if none
     changes by more than `STABLE`, "mostly" if less than half does, "no" otherwise.
     """
-    for scale, ends in _by_scale(_ends(rewards)):
+    for scale, rule, ends in _by_rule(_ends(rewards)):
         change = (ends["inference_share_last"] / ends["inference_share_first"] - 1).to_list()
         moved = sum(abs(each) > STABLE for each in change)
         yield Answer(
             "The inference nodes' reward stays stable.",
             scale,
+            rule,
             "no" if 2 * moved >= len(change) else "mostly" if moved else "yes",
             f"From the smallest panel to the largest it changes by {min(change):+.1%} to "
             f"{max(change):+.1%}, by more than {STABLE:.0%} in {moved} of {len(change)} cells.",
@@ -145,7 +154,7 @@ def inference_reward_is_stable(rewards: pl.DataFrame) -> Iterator[Answer]:
 
 def _ends(rewards: pl.DataFrame) -> pl.DataFrame:
     """Means over seeds for the smallest and the largest panel of each cell, side by side."""
-    cell = ["dataset", "scale", "items"]
+    cell = ["dataset", "scale", "items", "rule"]
     numbers = pl.selectors.float()
     means = rewards.group_by(*cell, "panel_size").agg(numbers.mean())
     size = pl.col("panel_size")
@@ -155,6 +164,12 @@ def _ends(rewards: pl.DataFrame) -> pl.DataFrame:
     return first.rename({name: f"{name}_first" for name in named}).join(
         last.rename({name: f"{name}_last" for name in named}), on=cell
     )
+
+
+def _by_rule(table: pl.DataFrame) -> Iterator[tuple[str, str, pl.DataFrame]]:
+    for rule in sorted(table["rule"].unique().to_list()):
+        for scale, rows in _by_scale(table.filter(pl.col("rule") == rule)):
+            yield scale, rule, rows
 
 
 def _by_scale(table: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:

@@ -61,6 +61,7 @@ class RuleConfiguration(_Part):
     rule: Literal["mean", "median", "trimmed-mean", "trust-weighted-mean", "trust-weighted-median"]
     trim: Annotated[int, Field(ge=0, lt=ONE // 2)] = 0
     trust: TrustConfiguration | None = None
+    judged_by: Literal["disagreement", "deviation"] = "disagreement"
 
     @model_validator(mode="after")
     def _weighs_by_trust(self) -> Self:
@@ -74,7 +75,13 @@ class RuleConfiguration(_Part):
     def choice(self, name: str) -> Choice:
         """Return the rule as the simulation takes it."""
         trust = self.trust or TrustConfiguration()
-        return Choice(name, Rule[self._name()], TrustParameters(**trust.model_dump()), self.trim)
+        return Choice(
+            name,
+            Rule[self._name()],
+            TrustParameters(**trust.model_dump()),
+            self.trim,
+            by_deviation=self.judged_by == "deviation",
+        )
 
 
 class ReliabilityConfiguration(_Part):
@@ -112,12 +119,12 @@ class SweepConfiguration(_Part):
 
 
 class RewardsConfiguration(_Part):
-    """What networks without liars pay, by the sweep's rule of this name; see RoundsParameters."""
+    """What networks without liars pay, by these rules of the sweep; see RoundsParameters."""
 
     rounds: Count
     items: Items
     panel_sizes: PanelSizes
-    rule: str
+    rules: Annotated[list[str], Field(min_length=1)]
     quality_weight: Basis
     cost_weight: Basis
     closeness_scale: Annotated[int, Field(ge=1, le=ONE)]
@@ -151,8 +158,9 @@ class Configuration(_Part):
 
     @model_validator(mode="after")
     def _rewards_have_a_rule(self) -> Self:
-        if self.rewards.rule not in self.sweep.rules:
-            raise ValueError(f"rewards.rule: {self.rewards.rule!r} is no rule of the sweep")
+        for rule in self.rewards.rules:
+            if rule not in self.sweep.rules:
+                raise ValueError(f"rewards.rules: {rule!r} is no rule of the sweep")
         return self
 
     def path(self, dataset: str) -> Path:

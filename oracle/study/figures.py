@@ -181,7 +181,8 @@ def rewards(table: pl.DataFrame, directory: Path) -> list[Path]:
         for plot in axes[-1]:
             plot.set_xlabel("panel size")
         _legend(figure, axes[0][0])
-        return _save(figure, directory / "rewards", f"No liars, rounds of {items!s}")
+        rule = table["rule"][0]
+        return _save(figure, directory / "rewards", f"No liars, rounds of {items!s}, {rule}")
 
 
 def peers(table: pl.DataFrame, directory: Path) -> list[Path]:

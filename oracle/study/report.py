@@ -58,7 +58,8 @@ class Report:
             if answer.claim != claim:
                 yield f"\n{answer.claim}"
             claim = answer.claim
-            yield f"  {answer.scale}: {answer.answer}. {answer.why}"
+            rule = f", {answer.rule}" if answer.rule else ""
+            yield f"  {answer.scale}{rule}: {answer.answer}. {answer.why}"
         if self.goals:
             yield "\nGoals of the default rule, calibrated."
             yield from (f"  {told}" for told in self.goals)
@@ -98,7 +99,8 @@ def _say(report: Report, kind: str, table: pl.DataFrame, store: Store, drawn: Pa
         report.tables["goals"] = store.path("goals"), len(cells)
         report.goals += goals.summary(cells)
     elif kind == "rewards":
-        report.figures += figures.rewards(table, drawn)
+        rule = DEFAULT if DEFAULT in table["rule"] else table["rule"][-1]
+        report.figures += figures.rewards(table.filter(pl.col("rule") == rule), drawn)
         report.answers += claims.larger_panels_pay_less(table)
         report.answers += claims.inference_reward_is_stable(table)
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import polars as pl
@@ -42,7 +43,8 @@ class Part:
     @property
     def name(self) -> str:
         """What the part is called among those of its study."""
-        return f"{self.dataset}-{self.scale}-{self.shape.items}x{self.shape.panel_size}"
+        shape = f"{self.shape.items}x{self.shape.panel_size}"
+        return f"{self.dataset}-{self.scale}-{shape}-{self.choice.name}"
 
     @property
     def rounds(self) -> int:
@@ -65,22 +67,21 @@ def parts(
         cost_weight=rewards.cost_weight,
         closeness_scale=rewards.closeness_scale,
     )
-    for (dataset, scale), table in tables.items():
-        for items in rewards.items:
-            for panel_size in rewards.panel_sizes:
-                if panel_size > len(table.scores):
-                    continue
-                yield Part(
-                    dataset,
-                    scale,
-                    table,
-                    Shape(panel_size, items, rewards.rounds),
-                    configuration.seeds,
-                    configuration.sweep.rules[rewards.rule].choice(rewards.rule),
-                    parameters,
-                    round(rewards.latency * ONE),
-                    round(rewards.inference_cost * ONE),
-                )
+    for ((dataset, scale), table), items, panel_size, rule in product(
+        tables.items(), rewards.items, rewards.panel_sizes, rewards.rules
+    ):
+        if panel_size <= len(table.scores):
+            yield Part(
+                dataset,
+                scale,
+                table,
+                Shape(panel_size, items, rewards.rounds),
+                configuration.seeds,
+                configuration.sweep.rules[rule].choice(rule),
+                parameters,
+                round(rewards.latency * ONE),
+                round(rewards.inference_cost * ONE),
+            )
 
 
 def run(part: Part) -> pl.DataFrame:

@@ -22,6 +22,13 @@ from oracle.study.store import Store, Told, fill
 
 Tables = dict[tuple[str, str], ScoreTable]
 
+_PATIENCE = 10
+"""Seconds in which a scheduler has to answer."""
+
+
+class ClusterUnreachable(Exception):
+    """Raised when no scheduler answers."""
+
 
 class Study:
     """A configuration with its data at hand. Raises `DatasetError` and `ConfigurationInvalid`."""
@@ -78,8 +85,16 @@ def local(workers: int | None = None) -> Iterator[Executor]:
 
 @contextmanager
 def cluster(scheduler: str) -> Iterator[Executor]:
-    """Yield the workers of the Dask cluster whose scheduler is at this address."""
+    """
+    Yield the workers of the Dask cluster whose scheduler is at this address.
+
+    Raises `ClusterUnreachable` if none answers there.
+    """
     from distributed import Client
 
-    with Client(scheduler) as client:  # type: ignore[no-untyped-call]
-        yield client.get_executor(pure=False)
+    try:
+        client = Client(scheduler, timeout=_PATIENCE)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise ClusterUnreachable(f"no Dask scheduler answers at {scheduler}: {error}") from None
+    with client:
+        yield client.get_executor(pure=False)  # type: ignore[no-untyped-call]

@@ -11,7 +11,7 @@ on the same rounds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracle.core import trust
-from oracle.core.consensus import Rule, aggregate, deviations, pivot
+from oracle.core.consensus import Rule, aggregate, deviations
 from oracle.core.parameters import TrustParameters
 from oracle.core.units import TRUST_ONE, ScoreMatrix, ScoreVector, SeatVector, TrustVector
 from oracle.study.attacks import Attack
@@ -33,12 +33,25 @@ _DRAWS, _LIARS, _LIES = range(3)
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A rule with its parameters, under the name that results have it by."""
+    """
+    A rule with its parameters, under the name that results have it by.
+
+    Trust is moved by what the protocol judges seats by, their disagreement with the panel; or, as
+    in the paper, by their deviation from the consensus.
+    """
 
     name: str
     rule: Rule
     trust: TrustParameters
     trim: int = 0
+    by_deviation: bool = False
+
+    @property
+    def mover(self) -> Hashable:
+        """What moves trust: choices with the same move it alike; None if it does not matter."""
+        if not self.rule.weighs:
+            return None
+        return self.trust, self.rule if self.by_deviation else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +86,21 @@ class Block:
     liars: NDArray[np.bool_]
     items: NDArray[np.intp]
     scores: ScoreMatrix
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moves:
+    """
+    How trust moves through a block, in TRUST_ONE.
+
+    `at_draw` (histories, rounds, seats), or what broadcasts to that, is what each seat weighs by;
+    `after` (histories, nodes) is what every node has in the end. `pivot` (histories, rounds, items)
+    is what seats are judged by, in ONE, where that is not the consensus.
+    """
+
+    at_draw: TrustVector
+    pivot: ScoreVector | None
+    after: TrustVector
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,9 +193,27 @@ def play(choice: Choice, block: Block, trusts: TrustVector, overlap: int = 1) ->
     `overlap` rounds are drawn before the first of them settles; they settle in order. Trust does
     not matter to the rules that do not weigh by it, so for them it is left as it is.
     """
-    if not choice.rule.weighs:
-        agreed = aggregate(choice.rule, block.scores, trusts[:1, :1], choice.trim)
-        return Outcome(agreed, deviations(block.scores, agreed), trusts)
+    return settle(choice, block, move(choice, block, trusts, overlap))
+
+
+def settle(choice: Choice, block: Block, moves: Moves) -> Outcome:
+    """Return what a rule makes of a block when seats weigh what `moves` says."""
+    if choice.rule is Rule.TRUST_WEIGHTED_MEDIAN and moves.pivot is not None:
+        agreed = moves.pivot
+    else:
+        agreed = aggregate(choice.rule, block.scores, moves.at_draw, choice.trim)
+    middle = agreed if moves.pivot is None else moves.pivot
+    return Outcome(agreed, deviations(block.scores, middle), moves.after)
+
+
+def move(choice: Choice, block: Block, trusts: TrustVector, overlap: int = 1) -> Moves:
+    """
+    Return how trust moves through a block, from the `trusts` (histories, nodes) before it.
+
+    It is the same for choices with the same `mover`. See `play`.
+    """
+    if choice.mover is None:
+        return Moves(trusts[:, :1, np.newaxis], None, trusts)
     # Rounds come first here, and what is looked up by node is flat: each step is a small one.
     histories, nodes = trusts.shape
     own = nodes * np.arange(histories)[:, np.newaxis, np.newaxis]
@@ -175,22 +221,25 @@ def play(choice: Choice, block: Block, trusts: TrustVector, overlap: int = 1) ->
     scores = np.ascontiguousarray(block.scores.swapaxes(0, 1))
     current = trusts.ravel().copy()
     rounds, items = scores.shape[0], scores.shape[-1]
-    agreed = np.empty((rounds, histories, items), dtype=np.uint16)
-    distances = np.empty(places.shape, dtype=np.uint16)
-    disagreed = np.empty(places.shape, dtype=np.uint16)
+    at_draw = np.empty(places.shape, dtype=np.uint32)
+    pivot = np.empty((rounds, histories, items), dtype=np.uint16)
     for first in range(0, rounds, overlap):
         now = slice(first, first + overlap)
-        at_draw = current.take(places[now])
-        agreed[now] = aggregate(choice.rule, scores[now], at_draw, choice.trim)
-        middle = pivot(choice.rule, scores[now], at_draw, agreed[now])
-        distances[now] = deviations(scores[now], middle)
-        disagreed[now] = trust.disagreements(scores[now], middle)
-        for settled in range(first, min(first + overlap, rounds)):
-            seats = places[settled]
+        at_draw[now] = current.take(places[now])
+        if choice.by_deviation:
+            agreed = aggregate(choice.rule, scores[now], at_draw[now], choice.trim)
+            judged = deviations(scores[now], agreed)
+        else:
+            # The same for every rule that weighs.
+            pivot[now] = aggregate(Rule.TRUST_WEIGHTED_MEDIAN, scores[now], at_draw[now])
+            judged = trust.disagreements(scores[now], pivot[now])
+        for seats, strayed in zip(places[now], judged, strict=True):
             before = current.take(seats)
-            current.put(seats, trust.updated(choice.trust, before, disagreed[settled], items))
-    return Outcome(
-        agreed.swapaxes(0, 1), distances.swapaxes(0, 1), current.reshape(histories, nodes)
+            current.put(seats, trust.updated(choice.trust, before, strayed, items))
+    return Moves(
+        at_draw.swapaxes(0, 1),
+        None if choice.by_deviation else pivot.swapaxes(0, 1),
+        current.reshape(histories, nodes),
     )
 
 

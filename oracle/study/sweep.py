@@ -23,8 +23,9 @@ from oracle.study.simulation import (
     Shape,
     blocks,
     liar_nodes,
+    move,
     newcomers,
-    play,
+    settle,
 )
 from oracle.study.tally import Mean, Tally
 
@@ -98,14 +99,19 @@ def run(part: Part) -> pl.DataFrame:
     histories, nodes = part.histories, len(part.table.scores)
     count = len(histories)
     lying = np.array([liar_nodes(nodes, history) for history in histories])
-    trusts = [newcomers(count, nodes) for _ in part.choices]
+    moving = {choice.mover: choice for choice in part.choices}
+    trusts = {mover: newcomers(count, nodes) for mover in moving}
     tallies = [Tally(count) for _ in part.choices]
     honest, liars = ([Mean(count) for _ in part.choices] for _ in range(2))
     for block in blocks(part.table, histories, part.shape, part.attacks):
         reference = part.table.reference[block.items]
+        moves = {
+            mover: move(choice, block, trusts[mover], part.overlap)
+            for mover, choice in moving.items()
+        }
+        trusts = {mover: made.after for mover, made in moves.items()}
         for i, choice in enumerate(part.choices):
-            outcome = play(choice, block, trusts[i], part.overlap)
-            trusts[i] = outcome.trusts
+            outcome = settle(choice, block, moves[choice.mover])
             tallies[i].add(outcome.consensus, reference)
             honest[i].add(outcome.deviations, ~block.liars)
             liars[i].add(outcome.deviations, block.liars)
@@ -113,8 +119,8 @@ def run(part: Part) -> pl.DataFrame:
     for i, choice in enumerate(part.choices):
         final = {"honest_trust": Mean(count), "liar_trust": Mean(count)}
         if choice.rule.weighs:
-            final["honest_trust"].add(trusts[i], ~lying)
-            final["liar_trust"].add(trusts[i], lying)
+            final["honest_trust"].add(trusts[choice.mover], ~lying)
+            final["liar_trust"].add(trusts[choice.mover], lying)
         tables.append(
             pl.DataFrame(
                 {

@@ -56,6 +56,7 @@ def paid(share: tuple[float, float], variance: tuple[float, float], inference: f
                 "dataset": "d",
                 "scale": "raw",
                 "items": 1,
+                "rule": "mean",
                 "panel_size": size,
                 "evaluator_share": share[at],
                 "evaluator_share_variance": variance[at],

@@ -74,10 +74,13 @@ def test_a_longer_history_begins_the_same_way() -> None:
     assert (short.scores == long.scores[:, :20]).all()
 
 
+@pytest.mark.parametrize("by_deviation", [False, True])
 @pytest.mark.parametrize("overlap", [1, 7])
 @pytest.mark.parametrize("rule", Rule)
-def test_histories_played_together_are_rounds_settled_one_by_one(rule: Rule, overlap: int) -> None:
-    choice = Choice("any", rule, TRUST, trim=2_500)
+def test_histories_played_together_are_rounds_settled_one_by_one(
+    rule: Rule, overlap: int, by_deviation: bool
+) -> None:
+    choice = Choice("any", rule, TRUST, trim=2_500, by_deviation=by_deviation)
     trusts = newcomers(len(HISTORIES), 9)
     expected = trusts.copy()
     for block in all_blocks():
@@ -88,12 +91,12 @@ def test_histories_played_together_are_rounds_settled_one_by_one(rule: Rule, ove
                     drawn = expected[i].copy()
                 panel, scores = block.panels[i, at], block.scores[i, at]
                 agreed = aggregate(rule, scores, drawn[panel], choice.trim)
-                middle = pivot(rule, scores, drawn[panel], agreed)
+                middle = agreed if by_deviation else pivot(rule, scores, drawn[panel], agreed)
                 distances = deviations(scores, middle)
-                disagreed = trust.disagreements(scores, middle)
                 assert (outcome.consensus[i, at] == agreed).all()
                 assert (outcome.deviations[i, at] == distances).all()
                 if rule.weighs:
-                    expected[i][panel] = trust.updated(TRUST, expected[i][panel], disagreed, 4)
+                    judged = distances if by_deviation else trust.disagreements(scores, middle)
+                    expected[i][panel] = trust.updated(TRUST, expected[i][panel], judged, 4)
         assert (outcome.trusts == expected).all()
         trusts = outcome.trusts

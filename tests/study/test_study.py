@@ -55,7 +55,7 @@ trust = {{ gain = 5_000, loss = 20_000, tolerance = 200, spread = 15_000, eviden
 rounds = 30
 items = [1]
 panel_sizes = [3, 5]
-rule = "default"
+rules = ["default"]
 quality_weight = 10_000
 cost_weight = 1_000
 closeness_scale = 10_000
@@ -108,7 +108,7 @@ def here() -> Iterator[Executor]:
         ("deviation = 0.3", "strength = 0.3", "sweep"),
         ('rule = "mean"', 'rule = "mode"', "sweep.rules.mean.rule"),
         ('rule = "mean"', 'rule = "trust-weighted-median"', "sweep.rules.mean"),
-        ('rule = "default"', 'rule = "another"', "rewards.rule"),
+        ('rules = ["default"]', 'rules = ["another"]', "rewards.rules"),
         ("panel_sizes = [3, 5, 7]", "panel_sizes = [32]", "sweep.panel_sizes.0"),
         ("gain = 5_000", "gain = 2_000_000", "sweep.rules.default.trust.gain"),
         ("ratios = [0.2, 0.4]", "ratios = [1.5]", "sweep.ratios.0"),
