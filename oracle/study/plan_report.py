@@ -46,8 +46,10 @@ def as_json(plan: Plan) -> dict[str, Any]:
             "batches": request.tariff.batches,
             "budget": _amount(request.tariff.budget),
             "atStake": str(plan.at_stake),
-            "lieDeviation": request.attack.deviation,
-            "honestDeviation": request.honest_deviation,
+            "lieDeviation": request.lie.deviation,
+            "lieDisagreement": request.lie.disagreement,
+            "honestDeviation": request.honest.deviation,
+            "honestDisagreement": request.honest.disagreement,
         },
         "chosen": _row(plan.chosen),
         "newcomers": _odds(plan.newcomers),
@@ -80,7 +82,8 @@ def lines(plan: Plan) -> Iterator[str]:
     learnt = f"{plan.learnt.trust / TRUST_ONE:g}"
     if plan.learnt.seats:
         rounds = _count(_rounds_until_learnt(plan))
-        learnt += f" when they lie, after {plan.learnt.seats} seats each, {rounds} rounds"
+        seats = "a seat" if plan.learnt.seats == 1 else f"{plan.learnt.seats} seats"
+        learnt += f" when they lie, at the earliest after {seats} each, {rounds} rounds"
     rows = [
         ("panel", f"{panel.size} seats, quorum {panel.quorum}, {_rule(panel)}"),
         ("liars", f"{people.liars} of {people.evaluators} evaluators, {request.attack.name}"),

@@ -16,7 +16,7 @@ from deploy.parameters import load_parameters
 from oracle.core.consensus import Rule
 from oracle.core.units import MAX_SEATS, TRUST_ONE
 from oracle.study.capture import Panel, Population, Trusts, odds
-from oracle.study.deterrence import ATTACKS
+from oracle.study.deterrence import ATTACKS, Distance
 from oracle.study.plan_report import as_json, lines
 from oracle.study.planner import PlanImpossible, Request, least_share, plan
 from oracle.study.price import Tariff
@@ -26,17 +26,18 @@ LEAST = 10**15
 
 
 def request(evaluators: int = 1_000, liars: int = 300, **changes: Any) -> Request:
-    """Return a request for a risk of one in a million against boosts, with `changes`."""
+    """Return a request for a risk of one in a million against inversions, with `changes`."""
     fields: dict[str, Any] = {
         "population": Population(
             evaluators, liars, changes.pop("absence", Fraction(0)), changes.pop("doubted", 0)
         ),
         "risk": Fraction(1, 10**6),
-        "attack": ATTACKS["boost"],
+        "attack": ATTACKS["inversion"],
         "tariff": Tariff(20, LEAST),
         "registry": SET.registry,
         "rounds": SET.rounds,
-        "honest_deviation": 1_300,
+        "lie": Distance(5_000, 9_000),
+        "honest": Distance(1_300, 175),
     }
     return Request(**fields | changes)
 
@@ -251,8 +252,8 @@ def test_a_stake_is_against_what_a_round_is_worth_to_liars() -> None:
 
 
 def test_a_lie_nearer_than_the_honest_forfeits_nothing() -> None:
-    attack = replace(ATTACKS["newcomers"], deviation=0)
-    assert plan(request(100, 5, attack=attack)).deterrence.forfeits == 0
+    asked = request(100, 5, attack=ATTACKS["newcomers"], lie=Distance(0, 0))
+    assert plan(asked).deterrence.forfeits == 0
 
 
 @pytest.mark.parametrize(
