@@ -32,7 +32,7 @@ SHARES = (Fraction(1, 10), Fraction(1, 5), Fraction(3, 10), Fraction(2, 5))
 RISK = 1e-6
 HONEST_DEVIATION = 1_300
 ITEMS = 20
-DOUBTED = Fraction(1, 5)
+DOUBTED = Fraction(35, 100)
 """The part of honest evaluators that have lost trust."""
 LEAST_SHOWN = 1e-16
 

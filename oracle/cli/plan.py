@@ -54,7 +54,7 @@ def plan(
     ] = "0.5",
     doubted: Annotated[
         str, typer.Option(help="The share of honest evaluators that have lost their trust.")
-    ] = "0.2",
+    ] = "0.35",
     absence: Annotated[
         str, typer.Option(help="The probability that an honest seat is absent.")
     ] = "0",
