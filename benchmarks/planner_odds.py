@@ -35,6 +35,8 @@ LEARNING = {LEARNT_SEATS: 3_000, 15: 1_000}
 """Rounds that are played before trust is looked at, by seats."""
 SEEN, SEEDS, WATCHED = 500, 3, 12_000
 SURELY_LOST = TRUST_ONE // 20
+FEW_LIARS, DOUBTED = 10, 0.35
+"""Fewer liars leave more room for doubts; the share of honest evaluators planned as doubted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +65,14 @@ class Played:
 
 
 def measure() -> list[Row]:
-    """Return a row for each attack on each data set, and one for each capture rate."""
+    """Return a row for each attack on each data set, and one for each capture rate and share of doubted."""
     rows: list[Row] = []
     for name in NAMES:
         if (path := SHARED / f"{name}.csv").exists():
             scores = calibrated(*split(load(path), seed=0)).scores
             rows += learning(name, scores)
             rows += capture(name, scores)
+            rows += doubts(name, scores)
     return rows
 
 
@@ -117,10 +120,36 @@ def capture(name: str, scores: ScoreMatrix) -> Iterator[Row]:
         )
 
 
+def doubts(name: str, scores: ScoreMatrix) -> Iterator[Row]:
+    """Compare how many honest evaluators are doubted, at most, with what the planner assumes."""
+    for liars in (FEW_LIARS, LIARS):
+        doubted = max(
+            play(scores, LIES["inversion"], seats, rounds, SEEN, seed, liars).doubted
+            for seats, rounds in LEARNING.items()
+            for seed in range(SEEDS)
+        )
+        yield Row(
+            f"{name}: doubted where {liars} lie",
+            doubted / (EVALUATORS - liars),
+            "of the honest",
+            "planned by default",
+            DOUBTED,
+            doubted / (EVALUATORS - liars) / DOUBTED,
+            "no more than planned",
+            doubted <= DOUBTED * (EVALUATORS - liars),
+        )
+
+
 def play(
-    scores: ScoreMatrix, attack: Attack, seats: int, rounds: int, watched: int, seed: int
+    scores: ScoreMatrix,
+    attack: Attack,
+    seats: int,
+    rounds: int,
+    watched: int,
+    seed: int,
+    liars: int = LIARS,
 ) -> Played:
-    """Play `rounds` from full trust, then those watched; the first `LIARS` evaluators lie."""
+    """Play `rounds` from full trust, then those watched; the first `liars` evaluators lie."""
     random = np.random.default_rng(seed)
     methods = random.permutation(np.arange(EVALUATORS) % len(scores))
     trusts = np.full(EVALUATORS, TRUST_ONE, dtype=np.uint32)
@@ -128,13 +157,13 @@ def play(
     for number in range(rounds + watched):
         panel = random.permutation(EVALUATORS)[:seats]
         items = random.choice(scores.shape[1], ITEMS, replace=False)
-        said, lies = scores[np.ix_(methods[panel], items)], panel < LIARS
+        said, lies = scores[np.ix_(methods[panel], items)], panel < liars
         said[lies] = attack.lies(said[np.newaxis, lies], number, random)[0]
         weights = (trusts[panel] // WEIGHT_UNIT).astype(np.int64)
         if number >= rounds:
             captured.append(2 * weights[lies].sum() >= weights.sum())
-            kept.append(trusts[:LIARS].mean())
-            doubted.append((trusts[LIARS:] < TRUST_ONE // 2).sum())
+            kept.append(trusts[:liars].mean())
+            doubted.append((trusts[liars:] < TRUST_ONE // 2).sum())
         off = disagreements(said, aggregate(RULE, said, trusts[panel]))
         trusts[panel] = updated(TRUST, trusts[panel], off, ITEMS)
     return Played(float(np.mean(captured)), float(np.mean(kept)), round(float(np.mean(doubted))))

@@ -30,12 +30,12 @@ How many tolerances a lie has to disagree by to be counted on as learnt.
 
 Together, liars move the pivot and the median that they are judged by. Where a third lied in panels
 of 5 and 15 on calibrated real scores, disagreements of three tolerances and more were always
-learnt; of 2.2, liars took some networks over. `benchmarks/planner_odds.py` measures it.
+learnt; of 2.2, liars kept up to a fifth of their trust. `benchmarks/planner_odds.py` measures it.
 """
 LEARNT_SHARE = Fraction(1, 3)
 """The largest share of liars that counts as learnt: with 40 %, colluders took networks over."""
 LEARNT_SEATS = 5
-"""The fewest seats whose lies count as learnt: in panels of three, some liars kept their trust."""
+"""The fewest seats whose lies count as learnt: in panels of three, liars kept up to a tenth."""
 _MOST_LIES = 100_000
 """Lies after which trust that still moves is taken as it is then."""
 _MODELLED = 1 << 17

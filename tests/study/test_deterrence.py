@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import pytest
@@ -49,9 +48,14 @@ HONEST = Distance(1_300, 175)
 THIRTY = Fraction(3, 10)
 
 
-def learnt_of(name: str, disagreement: int, honest: Distance = HONEST, **changes: Any) -> Learnt:
-    lie = Distance(5_000, disagreement)
-    return learn(TRUST, ATTACKS[name], lie, honest, **{"items": 20, "share": THIRTY} | changes)
+def learnt_of(
+    name: str,
+    disagreement: int,
+    honest: Distance = HONEST,
+    items: int = 20,
+    share: Fraction = THIRTY,
+) -> Learnt:
+    return learn(TRUST, ATTACKS[name], Distance(5_000, disagreement), honest, items, share)
 
 
 # How far a lie is
