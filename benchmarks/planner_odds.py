@@ -65,7 +65,7 @@ class Played:
 
 
 def measure() -> list[Row]:
-    """Return a row for each attack on each data set, and one for each capture rate and share of doubted."""
+    """Return what is seen beside what is planned: trust of liars, captures, doubts."""
     rows: list[Row] = []
     for name in NAMES:
         if (path := SHARED / f"{name}.csv").exists():
