@@ -2,7 +2,8 @@
 Draw the probability of capture against panel size: `python -m benchmarks.capture_figure DIR`.
 
 Nothing is measured: the figure shows exact odds, of the median on the left, and on the right of the
-trust-weighted median once trust is learnt under the parameters of a test network.
+trust-weighted median once trust is learnt under the parameters of a test network, where it counts
+as learnt.
 """
 
 from __future__ import annotations
@@ -17,14 +18,21 @@ from deploy.parameters import load_parameters
 from oracle.core.consensus import Rule
 from oracle.core.units import MAX_SEATS, MIN_SEATS, TRUST_ONE
 from oracle.study.capture import Panel, Population, Trusts, odds
-from oracle.study.deterrence import ATTACKS, learn
+from oracle.study.deterrence import (
+    ATTACKS,
+    LEARNT_SEATS,
+    LEARNT_SHARE,
+    learn,
+    modelled_honesty,
+    modelled_lie,
+)
 
 EVALUATORS = 1_000
 SHARES = (Fraction(1, 10), Fraction(1, 5), Fraction(3, 10), Fraction(2, 5))
 RISK = 1e-6
 HONEST_DEVIATION = 1_300
 ITEMS = 20
-DOUBTED = Fraction(15, 100)
+DOUBTED = Fraction(35, 100)
 """The part of honest evaluators that have lost trust."""
 LEAST_SHOWN = 1e-16
 
@@ -38,19 +46,25 @@ def main(directory: Annotated[Path, typer.Argument(help="Where the figure goes."
     from matplotlib import pyplot
 
     trust = load_parameters("testnet").registry.trust
-    learnt = learn(trust, ATTACKS["sabotage"], HONEST_DEVIATION, ITEMS).trust
+    attack = ATTACKS["inversion"]
+    lie, honest = modelled_lie(attack, ITEMS), modelled_honesty(HONEST_DEVIATION, ITEMS)
+    learnt = learn(trust, attack, lie, honest, ITEMS, LEARNT_SHARE).trust
     cases = (
-        ("Median, liars at full trust", Rule.MEDIAN, Trusts()),
+        ("Median, liars at full trust", Rule.MEDIAN, Trusts(), MIN_SEATS, Fraction(1)),
         (
             f"Trust-weighted median, liars at a trust of {learnt / TRUST_ONE:g}",
             Rule.TRUST_WEIGHTED_MEDIAN,
             Trusts(liar=learnt, doubted=trust.floor),
+            LEARNT_SEATS,
+            LEARNT_SHARE,
         ),
     )
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 4), sharey=True, layout="constrained")
-    sizes = range(MIN_SEATS, MAX_SEATS + 1)
-    for axis, (title, rule, trusts) in zip(axes, cases, strict=True):
+    for axis, (title, rule, trusts, least, most) in zip(axes, cases, strict=True):
+        sizes = range(least, MAX_SEATS + 1)
         for share, marker in zip(SHARES, "os^d", strict=True):
+            if share > most:
+                continue
             chances = [capture(share, size, rule, trusts) for size in sizes]
             label = f"{float(share):.0%} lie"
             axis.plot(sizes, chances, marker=marker, markersize=3, linewidth=1, label=label)

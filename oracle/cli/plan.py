@@ -54,7 +54,7 @@ def plan(
     ] = "0.5",
     doubted: Annotated[
         str, typer.Option(help="The share of honest evaluators that have lost their trust.")
-    ] = "0.15",
+    ] = "0.35",
     absence: Annotated[
         str, typer.Option(help="The probability that an honest seat is absent.")
     ] = "0",
@@ -81,12 +81,29 @@ def plan(
         typer.Option(
             min=0,
             max=10_000,
-            help="Of a lie from an honest consensus, of 10000; by default from the attack.",
+            help="Of a lie from an honest pivot, of 10000; by default from the attack. Alone, it "
+            "leaves open what trust learns: none is then counted as lost.",
+        ),
+    ] = None,
+    lie_disagreement: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=10_000,
+            help="Of a lie with an honest panel, of 10000; by default from the attack.",
         ),
     ] = None,
     honest_deviation: Annotated[
-        int, typer.Option(min=0, max=10_000, help="Of an honest seat from the consensus, of 10000.")
+        int, typer.Option(min=0, max=10_000, help="Of an honest seat from the pivot, of 10000.")
     ] = 1300,
+    honest_disagreement: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=10_000,
+            help="Of an honest seat with its panel, of 10000; by default from its deviation.",
+        ),
+    ] = None,
     parameters: Annotated[
         str, typer.Option(help="A parameter set by its name, or a TOML file.")
     ] = "testnet",
@@ -94,7 +111,7 @@ def plan(
     """
     Say which panel, quorum and rule meet a risk, what they cost, and what each further seat buys.
 
-    Example: poq plan --evaluators 1000 --malicious 0.3 --risk 1e-6 --attack sabotage
+    Example: poq plan --evaluators 1000 --malicious 0.3 --risk 1e-6 --attack inversion
     --budget 1ether
     """
     from deploy.parameters import load_parameters
@@ -102,7 +119,7 @@ def plan(
     from oracle.core.consensus import Rule as CoreRule
     from oracle.study import plan_report
     from oracle.study.capture import Population
-    from oracle.study.deterrence import ATTACKS
+    from oracle.study.deterrence import ATTACKS, modelled_honesty, modelled_lie
     from oracle.study.planner import Request, least_share
     from oracle.study.planner import plan as make_plan
     from oracle.study.price import Tariff
@@ -118,8 +135,14 @@ def plan(
         budget=None if budget is None else parse_amount(budget),
     )
     lies = ATTACKS[attack]
+    lie, honest = modelled_lie(lies, items), modelled_honesty(honest_deviation, items)
     if lie_deviation is not None:
-        lies = replace(lies, deviation=lie_deviation)
+        lie = replace(lie, deviation=lie_deviation)
+        lies = replace(lies, learnt=lies.learnt and lie_disagreement is not None)
+    if lie_disagreement is not None:
+        lie = replace(lie, disagreement=lie_disagreement)
+    if honest_disagreement is not None:
+        honest = replace(honest, disagreement=honest_disagreement)
     liars = least_share(share, evaluators)
     request = Request(
         population=Population(
@@ -133,7 +156,8 @@ def plan(
         tariff=tariff,
         registry=deployment.registry,
         rounds=deployment.rounds,
-        honest_deviation=honest_deviation,
+        lie=lie,
+        honest=honest,
         at_stake=None if at_stake is None else parse_amount(at_stake),
         stall_risk=None if stall_risk is None else _number("--stall-risk", stall_risk, at_most=1),
         accepted=_number("--hold", hold, at_most=1),

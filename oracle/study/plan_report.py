@@ -46,8 +46,10 @@ def as_json(plan: Plan) -> dict[str, Any]:
             "batches": request.tariff.batches,
             "budget": _amount(request.tariff.budget),
             "atStake": str(plan.at_stake),
-            "lieDeviation": request.attack.deviation,
-            "honestDeviation": request.honest_deviation,
+            "lieDeviation": request.lie.deviation,
+            "lieDisagreement": request.lie.disagreement,
+            "honestDeviation": request.honest.deviation,
+            "honestDisagreement": request.honest.disagreement,
         },
         "chosen": _row(plan.chosen),
         "newcomers": _odds(plan.newcomers),
@@ -80,7 +82,8 @@ def lines(plan: Plan) -> Iterator[str]:
     learnt = f"{plan.learnt.trust / TRUST_ONE:g}"
     if plan.learnt.seats:
         rounds = _count(_rounds_until_learnt(plan))
-        learnt += f" when they lie, after {plan.learnt.seats} seats each, {rounds} rounds"
+        seats = "1 seat" if plan.learnt.seats == 1 else f"{plan.learnt.seats} seats"
+        learnt += f" when they lie, at the earliest after {seats} each, {rounds} rounds"
     rows = [
         ("panel", f"{panel.size} seats, quorum {panel.quorum}, {_rule(panel)}"),
         ("liars", f"{people.liars} of {people.evaluators} evaluators, {request.attack.name}"),
@@ -143,6 +146,8 @@ def _seat_table(plan: Plan) -> Table:
 
     table = Table(
         title="What each further seat buys",
+        title_justify="left",
+        caption_justify="left",
         box=SIMPLE_HEAD,
         collapse_padding=True,
         pad_edge=False,
@@ -176,10 +181,12 @@ def _rule_table(plan: Plan) -> Table:
 
     table = Table(
         title=f"The same {plan.chosen.panel.size} seats by each rule",
+        title_justify="left",
+        caption_justify="left",
         box=SIMPLE_HEAD,
         collapse_padding=True,
         pad_edge=False,
-        caption="Liars' share is the part of the consensus that they make up on average.",
+        caption="Liars' share: their part of the consensus, on average.",
     )
     table.add_column("rule")
     for name in ("captured by", "captured", "liars' share"):

@@ -25,7 +25,17 @@ from oracle.study.capture import (
     odds,
     seats_needed,
 )
-from oracle.study.deterrence import Attack, Deterrence, Learnt, deterrence, learn, pay_shares
+from oracle.study.deterrence import (
+    LEARNT_SEATS,
+    UNKNOWN,
+    Attack,
+    Deterrence,
+    Distance,
+    Learnt,
+    deterrence,
+    learn,
+    pay_shares,
+)
 from oracle.study.price import Price, Tariff, fits, most_items, tokens
 
 PREFERENCE = (
@@ -50,8 +60,9 @@ class Request:
     `risk` and `stall_risk` are the accepted probabilities of capture and of a blocked round. Where
     the latter is None, the quorum is the least that there can be, which is the hardest to block.
     `accepted` is the share of a consensus at which it counts as captured. `rule` is None where the
-    planner is to choose; `honest_deviation` is in ONE. `at_stake` is what the outcome of one round
-    is worth to liars, in wei, None for what evaluating it costs.
+    planner is to choose; `lie` and `honest` are how far a lie and an honest seat are from the
+    panel. `at_stake` is what the outcome of one round is worth to liars, in wei, None for what
+    evaluating it costs.
     """
 
     population: Population
@@ -60,7 +71,8 @@ class Request:
     tariff: Tariff
     registry: RegistryParameters
     rounds: RoundsParameters
-    honest_deviation: int
+    lie: Distance
+    honest: Distance
     at_stake: int | None = None
     stall_risk: Fraction | None = None
     accepted: Fraction = HALF
@@ -114,18 +126,15 @@ def plan(request: Request) -> Plan:
     `PREFERENCE`. Raises `PlanImpossible`.
     """
     sizes = _sizes(request)
-    learnt = learn(
-        request.registry.trust, request.attack, request.honest_deviation, request.tariff.items
-    )
+    learnt = _learnt(request)
     floor = request.registry.trust.floor
-    trusts = Trusts(liar=learnt.trust, doubted=floor)
     rules = PREFERENCE if request.rule is None else (request.rule,)
-    tables = {rule: _table(request, rule, sizes, trusts) for rule in rules}
+    tables = {rule: _table(request, rule, sizes, learnt) for rule in rules}
     safe = {
         rule: row for rule, table in tables.items() if (row := _first(request, table)) is not None
     }
     if not safe:
-        raise PlanImpossible(_out_of_reach(request, tables, trusts))
+        raise PlanImpossible(_out_of_reach(request, tables, learnt))
     rule = min(safe, key=lambda r: (safe[r].panel.size, safe[r].odds.hold, PREFERENCE.index(r)))
     chosen = safe[rule]
     if chosen.price is None:
@@ -134,7 +143,9 @@ def plan(request: Request) -> Plan:
     at_stake = request.at_stake
     if at_stake is None:
         at_stake = price.evaluator_budget + price.fee
-    honest, lie = pay_shares(request.rounds, request.honest_deviation, request.attack.deviation)
+    honest, lie = pay_shares(request.rounds, request.honest, request.lie)
+    learnt = _counted_on(learnt, chosen.panel.size)
+    trusts = _trusts(request, learnt, chosen.panel.size)
     return Plan(
         request=request,
         chosen=chosen,
@@ -193,11 +204,34 @@ def _sizes(request: Request) -> range:
     return range(MIN_SEATS, min(largest, evaluators) + 1)
 
 
-def _table(request: Request, rule: Rule, sizes: Iterable[int], trusts: Trusts) -> tuple[Row, ...]:
+def _learnt(request: Request) -> Learnt:
+    """Return the liars' trust when they lie in panels of `LEARNT_SEATS` or more."""
+    people = request.population
+    return learn(
+        request.registry.trust,
+        request.attack,
+        request.lie,
+        request.honest,
+        request.tariff.items,
+        Fraction(people.liars, people.evaluators),
+    )
+
+
+def _counted_on(learnt: Learnt, size: int) -> Learnt:
+    """Return what a panel of this size can count on: the least ones on nothing."""
+    return learnt if size >= LEARNT_SEATS else UNKNOWN
+
+
+def _trusts(request: Request, learnt: Learnt, size: int) -> Trusts:
+    return Trusts(liar=_counted_on(learnt, size).trust, doubted=request.registry.trust.floor)
+
+
+def _table(request: Request, rule: Rule, sizes: Iterable[int], learnt: Learnt) -> tuple[Row, ...]:
     """List for each size the quorum that `plan` would take, or else the least there is."""
     rows = []
     for size in sizes:
         panel = Panel(size, size // 2 + 1, rule, _trim(request, rule))
+        trusts = _trusts(request, learnt, size)
         found = None
         if request.stall_risk is not None:
             found = least_quorum(request.population, panel, trusts, request.accepted, request.risk)
@@ -233,7 +267,7 @@ def _first(request: Request, table: Iterable[Row]) -> Row | None:
     return next((row for row in table if _is_safe(request, row)), None)
 
 
-def _out_of_reach(request: Request, tables: dict[Rule, tuple[Row, ...]], trusts: Trusts) -> str:
+def _out_of_reach(request: Request, tables: dict[Rule, tuple[Row, ...]], learnt: Learnt) -> str:
     population = request.population
     rows = [row for table in tables.values() for row in table]
     uncaptured = [row for row in rows if row.odds.capture <= request.risk]
@@ -248,6 +282,7 @@ def _out_of_reach(request: Request, tables: dict[Rule, tuple[Row, ...]], trusts:
             f"blocked with probability {_decimal(best.odds.stall)}"
         )
     best = min(rows, key=lambda row: (row.odds.capture, row.panel.size))
+    trusts = _trusts(request, learnt, best.panel.size)
     liars = most_liars(population, best.panel, trusts, request)
     return (
         f"No panel of up to {largest} seats keeps the risk that {population.liars} liars among "

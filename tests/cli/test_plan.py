@@ -17,7 +17,7 @@ from tests.cli.world import poq
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GUIDE = ROOT / "docs" / "planning.md"
-ASKED = {"--evaluators": "1000", "--malicious": "0.3", "--risk": "1e-6", "--attack": "boost"}
+ASKED = {"--evaluators": "1000", "--malicious": "0.3", "--risk": "1e-6", "--attack": "inversion"}
 
 
 def arguments(**changes: str) -> list[str]:
@@ -55,9 +55,9 @@ def test_a_plan_in_json_is_versioned_and_exact() -> None:
     ran = poq(*arguments(budget="1ether"), "--json")
     assert (ran.code, ran.err) == (0, "")
     assert (ran.json["version"], ran.json["kind"]) == (1, "plan")
-    assert ran.json["chosen"]["size"] == 18
-    assert ran.json["request"]["doubted"] == 105
-    assert ran.json["request"]["lieDeviation"] == 5_000
+    assert ran.json["chosen"]["size"] == 22
+    assert ran.json["request"]["doubted"] == 245
+    assert ran.json["request"]["lieDeviation"] == 5_001
     assert Fraction(ran.json["request"]["risk"]["exact"]) == Fraction(1, 10**6)
     assert ran.json["request"]["budget"] == str(10**18)
     assert ran.out.count("\n") == 1
@@ -65,11 +65,27 @@ def test_a_plan_in_json_is_versioned_and_exact() -> None:
 
 
 def test_a_lie_that_is_hard_to_see_is_planned_for_at_full_trust() -> None:
-    ran = poq(*arguments(lie_deviation="2240", risk="0.1"), "--json")
+    clear, unclear = {"lie_disagreement": "3600"}, {"lie_disagreement": "3599"}
+    assert poq(*arguments(**clear), "--json").json["learnt"]["trust"] == 3_000
+    ran = poq(*arguments(**unclear, risk="0.1"), "--json")
     assert ran.json["learnt"]["trust"] == 1_000_000
-    refused = poq(*arguments(lie_deviation="2240"))
+    refused = poq(*arguments(**unclear))
     assert refused.code == Exit.USAGE
     assert "with a trust of 1 when they lie" in refused.err
+
+
+def test_a_lie_of_which_the_deviation_alone_is_known_is_planned_for_at_full_trust() -> None:
+    known = {"lie_deviation": "6000", "risk": "0.1"}
+    assert poq(*arguments(**known), "--json").json["learnt"]["trust"] == 1_000_000
+    ran = poq(*arguments(**known, lie_disagreement="6000"), "--json")
+    assert ran.json["learnt"]["trust"] == 3_000
+    assert ran.json["request"]["lieDeviation"] == 6_000
+
+
+def test_honest_seats_that_disagree_make_lies_harder_to_see() -> None:
+    ran = poq(*arguments(honest_disagreement="1300", risk="0.1"), "--json")
+    assert ran.json["learnt"]["trust"] == 1_000_000
+    assert ran.json["request"]["honestDisagreement"] == 1_300
 
 
 def test_the_attacks_in_the_help_are_those_of_the_planner() -> None:

@@ -6,6 +6,7 @@ import itertools
 import json
 from dataclasses import replace
 from fractions import Fraction
+from math import comb
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from deploy.parameters import load_parameters
 from oracle.core.consensus import Rule
 from oracle.core.units import MAX_SEATS, TRUST_ONE
 from oracle.study.capture import Panel, Population, Trusts, odds
-from oracle.study.deterrence import ATTACKS
+from oracle.study.deterrence import ATTACKS, LEARNT_SEATS, UNKNOWN, Distance
 from oracle.study.plan_report import as_json, lines
 from oracle.study.planner import PlanImpossible, Request, least_share, plan
 from oracle.study.price import Tariff
@@ -26,17 +27,18 @@ LEAST = 10**15
 
 
 def request(evaluators: int = 1_000, liars: int = 300, **changes: Any) -> Request:
-    """Return a request for a risk of one in a million against boosts, with `changes`."""
+    """Return a request for a risk of one in a million against inversions, with `changes`."""
     fields: dict[str, Any] = {
         "population": Population(
             evaluators, liars, changes.pop("absence", Fraction(0)), changes.pop("doubted", 0)
         ),
         "risk": Fraction(1, 10**6),
-        "attack": ATTACKS["boost"],
+        "attack": ATTACKS["inversion"],
         "tariff": Tariff(20, LEAST),
         "registry": SET.registry,
         "rounds": SET.rounds,
-        "honest_deviation": 1_300,
+        "lie": Distance(5_000, 9_000),
+        "honest": Distance(1_300, 175),
     }
     return Request(**fields | changes)
 
@@ -64,16 +66,16 @@ def request(evaluators: int = 1_000, liars: int = 300, **changes: Any) -> Reques
             "keeps blocked rounds within 0.001: the nearest, 31 seats .* probability 0.00858$",
         ),
         (
-            request(tariff=Tariff(20, LEAST, budget=29 * 10**16)),
-            "15 seats meet the risk and cost at least 0.3 tokens a round of 20 items, and the "
-            "budget is 0.29: it pays 14 seats, .* 1.35e-06$",
+            request(tariff=Tariff(20, LEAST, budget=23 * 10**16)),
+            "12 seats meet the risk and cost at least 0.24 tokens a round of 20 items, and the "
+            "budget is 0.23: it pays 11 seats, .* 1.56e-06$",
         ),
         (
             request(tariff=Tariff(20, LEAST, budget=1)),
             "the budget is 0.000000000000000001: even 3 seats cost 0.06$",
         ),
         (
-            request(tariff=Tariff(4_096, LEAST)),
+            request(tariff=Tariff(4_096, LEAST), doubted=105),
             "No panel of up to 13 seats",
         ),
     ],
@@ -90,32 +92,46 @@ def test_what_is_said_to_be_withstood_is_and_one_liar_more_is_not() -> None:
 
 
 def test_the_nearest_panel_that_a_budget_pays_can_be_had() -> None:
-    tariff = Tariff(20, LEAST, budget=29 * 10**16)
+    tariff = Tariff(20, LEAST, budget=23 * 10**16)
     with pytest.raises(PlanImpossible):
         plan(request(tariff=tariff))
     made = plan(request(tariff=tariff, risk=Fraction(2, 10**6)))
-    assert made.chosen.panel.size == 14
+    assert made.chosen.panel.size == 11
 
 
 # The choice
 
 
-def test_a_panel_of_fifteen_meets_one_in_a_million_once_trust_is_learnt() -> None:
+def test_a_panel_of_twelve_meets_one_in_a_million_once_trust_is_learnt() -> None:
     made = plan(request())
-    assert made.chosen.panel == Panel(15, 8, Rule.TRUST_WEIGHTED_MEDIAN)
-    assert made.chosen.needed == 14
-    assert (made.learnt.trust, made.learnt.seats) == (SET.registry.trust.floor, 3)
+    assert made.chosen.panel == Panel(12, 7, Rule.TRUST_WEIGHTED_MEDIAN)
+    # Eleven liars at the floor weigh 33 together, one honest seat 1000: all twelve have to lie.
+    assert made.chosen.needed == 12
+    assert made.chosen.odds.capture == Fraction(comb(300, 12), comb(1_000, 12))
+    assert (made.learnt.trust, made.learnt.seats) == (SET.registry.trust.floor, 1)
     assert made.newcomers == odds(made.request.population, made.chosen.panel, Trusts())
     assert made.newcomers.capture > made.request.risk
 
 
 def test_doubts_about_honest_evaluators_cost_seats() -> None:
     doubted = plan(request(doubted=105))
-    assert doubted.chosen.panel == Panel(18, 10, Rule.TRUST_WEIGHTED_MEDIAN)
+    assert doubted.chosen.panel == Panel(16, 9, Rule.TRUST_WEIGHTED_MEDIAN)
     assert "or fewer beside any of 105 honest" in "\n".join(lines(doubted))
     assert plan(request(attack=ATTACKS["newcomers"], liars=100, doubted=105)).chosen.panel.rule in (
         Rule.MEDIAN,
     )
+
+
+def test_trust_is_counted_on_neither_in_the_least_panels_nor_against_many_liars() -> None:
+    small = plan(request(risk=Fraction(1, 4)))
+    assert (small.chosen.panel.size, small.learnt) == (3, UNKNOWN)
+    assert (
+        small.chosen.odds.capture
+        == odds(Population(1_000, 300), Panel(3, 2, Rule.MEAN), Trusts()).capture
+    )
+    assert plan(request(liars=333)).learnt.trust == SET.registry.trust.floor
+    with pytest.raises(PlanImpossible, match=r"334 liars .* with a trust of 1 when they lie"):
+        plan(request(liars=334))
 
 
 def test_a_small_network_is_safe_once_a_panel_outnumbers_its_liars() -> None:
@@ -181,12 +197,14 @@ def test_the_panel_meets_the_risk_and_no_smaller_one_does(
         assert odds(asked.population, panel, Trusts()).capture > risk
         return
     chosen, trusts = made.chosen, Trusts(liar=made.learnt.trust)
+    assert made.learnt == UNKNOWN or chosen.panel.size >= LEARNT_SEATS
     assert chosen.odds == odds(asked.population, chosen.panel, trusts)
     assert chosen.odds.capture <= risk
     assert 2 * chosen.panel.quorum > chosen.panel.size
     for size in range(3, chosen.panel.size):
         for rule in Rule:
-            smaller = odds(asked.population, Panel(size, size // 2 + 1, rule), trusts)
+            believed = trusts if size >= LEARNT_SEATS else Trusts()
+            smaller = odds(asked.population, Panel(size, size // 2 + 1, rule), believed)
             assert smaller.capture > risk
 
 
@@ -225,12 +243,12 @@ def test_json_is_exact_and_people_read_the_same() -> None:
     capture = content["chosen"]["capture"]
     assert Fraction(capture["exact"]) == made.chosen.odds.capture
     assert capture["float"] == float(made.chosen.odds.capture)
-    assert content["chosen"]["seatPay"] == str(10**18 // 15)
-    assert Fraction(content["learnt"]["rounds"]["exact"]) == Fraction(3 * 1_000, 15)
+    assert content["chosen"]["seatPay"] == str(10**18 // 12)
+    assert Fraction(content["learnt"]["rounds"]["exact"]) == Fraction(1_000, 12)
     assert len(content["seats"]) == MAX_SEATS - 2
     assert next(row["rule"] for row in content["rules"]) == "mean"
     told = "\n".join(lines(made))
-    assert "15 seats, quorum 8, trust-weighted-median" in told
+    assert "12 seats, quorum 7, trust-weighted-median" in told
     assert f"{float(made.chosen.odds.capture):.3g} a round" in told
     assert max(map(len, told.splitlines())) <= 96
 
@@ -243,7 +261,7 @@ def test_a_chance_that_no_float_can_hold_is_still_told() -> None:
 
 def test_a_stake_is_against_what_a_round_is_worth_to_liars() -> None:
     cheap, dear = plan(request()), plan(request(at_stake=10**24))
-    assert cheap.at_stake == 15 * 20 * LEAST
+    assert cheap.at_stake == 12 * 20 * LEAST
     assert cheap.deterrence.stake is not None and dear.deterrence.stake is not None
     assert cheap.deterrence.stake <= SET.registry.stake < dear.deterrence.stake
     told = "\n".join(lines(cheap)), "\n".join(lines(dear))
@@ -251,8 +269,8 @@ def test_a_stake_is_against_what_a_round_is_worth_to_liars() -> None:
 
 
 def test_a_lie_nearer_than_the_honest_forfeits_nothing() -> None:
-    attack = replace(ATTACKS["newcomers"], deviation=0)
-    assert plan(request(100, 5, attack=attack)).deterrence.forfeits == 0
+    asked = request(100, 5, attack=ATTACKS["newcomers"], lie=Distance(0, 0))
+    assert plan(asked).deterrence.forfeits == 0
 
 
 @pytest.mark.parametrize(
