@@ -8,6 +8,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from oracle.audit.page.html import page
 from oracle.core.units import TRUST_ONE
 from oracle.demo.cast import CAST, example
 from oracle.demo.report import as_json, show
@@ -43,6 +44,15 @@ def test_all_money_is_paid_or_refunded(outcome: Outcome) -> None:
     assert all(node.paid == node.earned for node in nodes)
     paid = sum(node.paid for node in nodes) + outcome.fees + outcome.refunds
     assert paid == len(outcome.rounds) * (2 * BUDGET + FEE)
+
+
+def test_the_audit_has_a_page_that_calls_everybody_by_name(outcome: Outcome) -> None:
+    nodes = [*outcome.evaluators, *outcome.systems]
+    names = {node.node_id: node.name for node in nodes}
+    text = page(outcome.deployment, outcome.audit, outcome.records, names)
+    assert "Nothing is wrong" in text
+    assert all(f'<span class="name">{name}</span>' in text for name in names.values())
+    assert [record.phase for record in outcome.records] == 2 * ["settled"]
 
 
 def test_whoever_told_the_truth_is_trusted_more_than_the_least_trusted_liar(
