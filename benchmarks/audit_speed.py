@@ -4,10 +4,10 @@ How fast an audit is: over RPC from anvil, and from an exported file of a millio
 The chain is real (`audit_chain`): contracts, transactions, blocks of many logs. Its audit reads all
 logs and all storage and replays everything; the peers only read and decode. The file is of a
 deployment that `audit_logs` builds from the core; it is kept in `build/benchmarks` until the core
-changes. Its audit runs
-in a process of its own, whose memory is measured. Seconds are of the clock; on a machine that does
-much else, the rates by processor time say more, and are rows too. anvil comes with
-`npm install @foundry-rs/anvil`; without it the rows over RPC are left out, and one says so.
+changes. Its audit runs in a process of its own, whose memory is measured. Seconds are of the clock;
+on a machine that does much else, the rates by processor time say more, and are rows too. anvil
+comes with `npm install @foundry-rs/anvil`; without it the rows over RPC are left out, and one says
+so.
 """
 
 from __future__ import annotations

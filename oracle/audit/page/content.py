@@ -181,14 +181,14 @@ def _totals(records: Iterable[RoundRecord]) -> list[tuple[str, str]]:
 
 def _node_row(one: Any, standing: Standing, names: Mapping[int, str]) -> dict[str, Any]:
     evaluates = one.role == Role.EVALUATOR.name.lower()
+    mean = standing.deviation / standing.included / ONE if standing.included else None
     return {
         "node": one.node,
         "name": names.get(one.node, ""),
         "role": one.role,
         "owner": one.owner,
         "rounds": standing.included if evaluates else standing.batches,
-        "deviation": _mean(standing.deviation, standing.included),
-        "disagreement": _mean(standing.disagreement, standing.included),
+        "deviation": None if mean is None else f"{mean:.3f}",
         "beyond": standing.beyond if evaluates else None,
         "absent": standing.absent if evaluates else None,
         "far_off": standing.far_off,
@@ -197,10 +197,6 @@ def _node_row(one: Any, standing: Standing, names: Mapping[int, str]) -> dict[st
         "earned": _amount(standing.earned),
         "trusts": {domain: f"{value / TRUST_ONE:.3f}" for domain, value in one.trusts.items()},
     }
-
-
-def _mean(total: int, rounds: int) -> str | None:
-    return f"{total / rounds / ONE:.3f}" if rounds else None
 
 
 def _amount(wei: int) -> dict[str, Any]:
