@@ -42,7 +42,7 @@ from oracle.chain.log_table import LogTable
 from oracle.chain.logs import EventDecoder, Log
 from oracle.core import phases, rewards
 from oracle.core import trust as trust_rule
-from oracle.core.consensus import aggregate, deviations
+from oracle.core.consensus import aggregate, deviations, pivot
 from oracle.core.digest import fold, opening_hash, settled_step
 from oracle.core.facts import Conduct
 from oracle.core.keccak import keccaks
@@ -311,17 +311,20 @@ class Bulk:
         self._check_commitments(group, packed_scores, items)
         flat = np.frombuffer(packed_scores, dtype=_SCORES).astype(np.uint16)
         matrix = flat.reshape(len(group), seats, items)
+        drawn = _rows([e.trusts for e in group])
         try:
-            agreed = aggregate(terms.rule, matrix, _rows([e.trusts for e in group]), terms.trim)
+            agreed = aggregate(terms.rule, matrix, drawn, terms.trim)
         except ScoreAboveOne:
             raise NotPlain from None
-        distances = deviations(matrix, agreed)
+        middle = pivot(terms.rule, matrix, drawn, agreed)
+        distances = deviations(matrix, middle)
         elapsed = np.array([e.elapsed for e in group], dtype=np.int64)
         shares = rewards.seat_shares(self._parameters, distances, elapsed)
         costs = [[batch.cost for batch in e.audited.opening.batches] for e in group]
         merits = rewards.batch_merits(self._parameters, agreed, sizes, np.array(costs, np.int64))
         current = _rows([e.current for e in group])
-        trusts = trust_rule.updated(self._trust, current, distances, items).tolist()
+        disagreements = trust_rule.disagreements(matrix, middle)
+        trusts = trust_rule.updated(self._trust, current, disagreements, items).tolist()
         consensus, packed = pack(agreed), pack(distances)
         for i, each in enumerate(group):
             own = each.audited.opening

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from oracle.audit.findings import Findings, Mismatch, Where
-from oracle.audit.record import RoundRecord
+from oracle.audit.record import RoundRecord, scored
 from oracle.core import rewards, trust
 from oracle.core.consensus import Rule, deviations, trim_count, trimmed_mean
 from oracle.core.facts import Batch, Conduct, Draw, Role
@@ -50,13 +50,17 @@ class NotEnded(Exception):
 @dataclass(frozen=True, slots=True)
 class TrustMove:
     """
-    How a settlement moved a seat's trust. Deviations in ONE, trusts in TRUST_ONE.
+    How a settlement moved a seat's trust, in TRUST_ONE; all else is in ONE.
 
-    `median` is that of the panel's deviations, `tolerance` τ, `rate` the λ' that applied.
+    `baseline` is b, how far the seat is from the pivot of other items, `disagreement` f, `median`
+    that of the panel's `disagreements`, by node id, `tolerance` τ, `rate` the λ' that applied.
     """
 
     before: int
     after: int
+    baseline: int
+    disagreement: int
+    disagreements: Mapping[int, int]
     median: int
     tolerance: int
     rate: int
@@ -65,7 +69,7 @@ class TrustMove:
 @dataclass(frozen=True, slots=True)
 class Included:
     """
-    What an included seat is paid by: scores and consensus item by item, in ONE as all the rest.
+    What an included seat is paid by: scores, consensus and pivot item by item, in ONE as the rest.
 
     `deviation` is d, `closeness` q, `latency` L, `share` r; `elapsed` is in seconds, `reward` wei.
     `weight` is of `weights`, those of all included seats. `deviations` are theirs by node id.
@@ -73,6 +77,7 @@ class Included:
 
     scores: tuple[int, ...]
     consensus: tuple[int, ...]
+    pivot: tuple[int, ...]
     deviation: int
     deviations: Mapping[int, int]
     closeness: int
@@ -281,9 +286,9 @@ def _included(
     panel = settlement.facts.draw.panel
     seats = [reveal.seat for reveal in settlement.reveals]
     place = seats.index(seat)
-    scores = np.stack([unpack(reveal.scores, items) for reveal in settlement.reveals])
-    consensus = unpack(settlement.consensus, items)
-    distances = deviations(scores, consensus)
+    round_scores = scored(settlement)
+    scores, pivot = round_scores.scores, round_scores.pivot
+    distances = deviations(scores, pivot)
     own, waited = distances[place : place + 1], np.array([elapsed], dtype=np.int64)
     [close] = rewards.closeness(rounds, own).tolist()
     [late] = rewards.latency(rounds, waited).tolist()
@@ -291,29 +296,36 @@ def _included(
     [reward] = rewards.seat_rewards(terms.evaluator_budget, terms.panel_size, shares)
 
     ids = [panel[each].node_id for each in seats]
+    disagreements = trust.disagreements(scores, pivot)
+    other_items = np.roll(pivot, -(items // 2))
     current = np.array([record.trusts[each][0] for each in ids], dtype=np.uint32)
-    after = int(trust.updated(registry.trust, current, distances, items)[place])
-    tolerance = int(trust.tolerance(registry.trust, distances))
-    deviation = int(distances[place])
+    after = int(trust.updated(registry.trust, current, disagreements, items)[place])
+    tolerance = int(trust.tolerance(registry.trust, disagreements))
+    deviation, disagreement = int(distances[place]), int(disagreements[place])
     rates = registry.trust
-    rate = rates.gain if deviation <= tolerance else rates.loss
+    rate = rates.gain if disagreement <= tolerance else rates.loss
     middle = trim_count(Rule.MEDIAN, len(seats))
     move = TrustMove(
         before=int(current[place]),
         after=after,
-        median=int(trimmed_mean(distances[:, np.newaxis], middle)[0]),
+        baseline=int(deviations(scores[place : place + 1], other_items)[0]),
+        disagreement=disagreement,
+        disagreements=dict(zip(ids, disagreements.tolist(), strict=True)),
+        median=int(trimmed_mean(disagreements[:, np.newaxis], middle)[0]),
         tolerance=tolerance,
         rate=rate * min(items, rates.evidence) // rates.evidence,
     )
 
     where = Where(record.ended_in, record.key.round_id, seat, panel[seat].node_id)
     findings.expect(where, "deviation", settlement.deviations[place], deviation)
+    findings.expect(where, "disagreement", settlement.disagreements[place], disagreement)
     findings.expect(where, "RewardCredited.amount", settlement.seat_rewards[place], reward)
     findings.expect(where, "trust", record.trusts[panel[seat].node_id][1], after)
     weights = [panel[each].trust // WEIGHT_UNIT for each in seats]
     return Included(
         scores=tuple(scores[place].tolist()),
-        consensus=tuple(consensus.tolist()),
+        consensus=tuple(round_scores.consensus.tolist()),
+        pivot=tuple(pivot.tolist()),
         deviation=deviation,
         deviations=dict(zip(ids, distances.tolist(), strict=True)),
         closeness=close,

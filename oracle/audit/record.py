@@ -11,8 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from oracle.core.consensus import pivot
 from oracle.core.facts import Commit, Draw, Opening, RoundKey
 from oracle.core.settlement import Settlement
+from oracle.core.units import ScoreMatrix, ScoreVector, unpack
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,28 @@ class RoundRecord:
     def domain(self) -> str:
         """The task domain, for people."""
         return domain_name(self.opening.terms.domain)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """
+    A settled round's scores, unpacked: (seats, items) of the included seats, ascending.
+
+    `consensus` and `pivot`, what the seats are judged by, are (items,); all are uint16 in ONE.
+    """
+
+    scores: ScoreMatrix
+    consensus: ScoreVector
+    pivot: ScoreVector
+
+
+def scored(settlement: Settlement) -> Scored:
+    """Return the scores of a settlement, the consensus, and the pivot."""
+    opening, panel = settlement.facts.opening, settlement.facts.draw.panel
+    scores = np.stack([unpack(reveal.scores, opening.items) for reveal in settlement.reveals])
+    trusts = np.array([panel[reveal.seat].trust for reveal in settlement.reveals], dtype=np.uint32)
+    consensus = unpack(settlement.consensus, opening.items)
+    return Scored(scores, consensus, pivot(opening.terms.rule, scores, trusts, consensus))
 
 
 @dataclass(slots=True)

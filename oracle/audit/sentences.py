@@ -18,7 +18,7 @@ from oracle.core.facts import Conduct
 from oracle.core.units import ONE, TRUST_ONE, WEIGHT_UNIT
 
 FURTHEST = 3
-"""Items shown of those on which a seat is furthest from the consensus."""
+"""Items shown of those on which a seat is furthest from the pivot."""
 LAST_SECOND = 253_402_300_799
 """The end of the year 9999; a log can state any time."""
 _WEIGHTED = frozenset({Rule.TRUST_WEIGHTED_MEAN, Rule.TRUST_WEIGHTED_MEDIAN})
@@ -131,28 +131,35 @@ def _included(explanation: Explanation, seat: SeatPart, one: Included) -> list[P
         ("Closeness", _closeness(explanation, one)),
         ("Latency", _latency(explanation, one)),
         ("Reward", _seat_reward(explanation, one)),
+        ("Disagreement", _disagreement(explanation, one)),
         ("Trust", _trust(explanation, seat, one)),
     ]
 
 
 def _scores(explanation: Explanation, seat: SeatPart, one: Included) -> list[str]:
     terms = explanation.record.opening.terms
-    gaps = [s - c for s, c in zip(one.scores, one.consensus, strict=True)]
+    gaps = [s - p for s, p in zip(one.scores, one.pivot, strict=True)]
+    told, middle = [], _middle(explanation)
+    if middle == "pivot":
+        told.append(
+            "A mean follows the seats that stray farthest, so seats are judged by the pivot, the "
+            "trust-weighted median of each item's scores."
+        )
     above, below = sum(gap > 0 for gap in gaps), sum(gap < 0 for gap in gaps)
     total = sum(map(abs, gaps))
     ranked = sorted(one.deviations.values())
     closer = sum(each < one.deviation for each in ranked)
-    told = [
-        f"From seat {seat.seat} it scored {above} above the consensus, {below} below it and "
+    told += [
+        f"From seat {seat.seat} it scored {above} above the {middle}, {below} below it and "
         f"{len(gaps) - above - below} equal to it.",
-        f"On average it was {share(one.deviation)} away: deviation d = ⌊Σ|s − c| / T⌋ = "
+        f"On average it was {share(one.deviation)} away: deviation d = ⌊Σ|s − {middle[0]}| / T⌋ = "
         f"⌊{total} / {len(gaps)}⌋ = {one.deviation}.",
         f"By closeness it was number {closer + 1} of {len(ranked)} seats, whose deviations went "
         f"from {share(ranked[0])} to {share(ranked[-1])}.",
     ]
     furthest = sorted(range(len(gaps)), key=lambda i: (-abs(gaps[i]), i))[:FURTHEST]
     apart = [
-        f"item {i} (scored {share(one.scores[i])}, consensus {share(one.consensus[i])}, "
+        f"item {i} (scored {share(one.scores[i])}, {middle} {share(one.pivot[i])}, "
         f"{signed(gaps[i])})"
         for i in furthest
         if gaps[i]
@@ -200,17 +207,53 @@ def _seat_reward(explanation: Explanation, one: Included) -> list[str]:
     return told
 
 
+def _disagreement(explanation: Explanation, one: Included) -> list[str]:
+    d, b, f = one.deviation, one.trust.baseline, one.trust.disagreement
+    items, further = len(one.pivot), len(one.pivot) // 2
+    if items == 1:
+        return [f"One item has no other to be confused with, so that f = d = {d}."]
+    middle = _middle(explanation)
+    letter = f"{middle[0]}'"
+    others = one.pivot[further:] + one.pivot[:further]
+    total = sum(abs(s - p) for s, p in zip(one.scores, others, strict=True))
+    told = [
+        f"From the {middle} {letter} of other items, each half a round or "
+        f"{_count(further, 'item')} further on, its scores were {share(b)} away: "
+        f"b = ⌊Σ|s − {letter}| / T⌋ = ⌊{total} / {items}⌋ = {b}."
+    ]
+    if b:
+        told.append(
+            f"f = min(⌊d³ / b²⌋, 4d, ONE) = min(⌊{d}³ / {b}²⌋, 4·{d}, {ONE}) = {f}, that is "
+            f"{share(f)}."
+        )
+    else:
+        told.append(f"As b is 0, f = min(4d, ONE) = min(4·{d}, {ONE}) = {f}, that is {share(f)}.")
+    nearer = "nearer to" if d < b else "further from" if d > b else "as far from"
+    others_too = "than to others" if d < b else "than from others" if d > b else "as from others"
+    size = "less than d" if f < d else "more than d" if f > d else "d itself"
+    told.append(f"Its scores were {nearer} their own items {others_too}: f is {size}.")
+    return told
+
+
+def _middle(explanation: Explanation) -> str:
+    """What seats are judged by."""
+    mean = explanation.record.opening.terms.rule is Rule.TRUST_WEIGHTED_MEAN
+    return "pivot" if mean else "consensus"
+
+
 def _trust(explanation: Explanation, seat: SeatPart, one: Included) -> list[str]:
     move, rates = one.trust, explanation.registry.trust
     domain, items = explanation.record.domain, explanation.record.opening.items
+    ranked = sorted(move.disagreements.values())
     told = [
         f"In {domain} it was {trust(move.before)} before the settlement and is "
         f"{trust(move.after)} after it.",
-        f"The panel's median deviation is {move.median}, so that "
+        f"The panel's disagreements went from {share(ranked[0])} to {share(ranked[-1])}.",
+        f"Their median is {move.median}, so that "
         f"τ = max(τ_min, ⌊ρ·median / ONE⌋) = max({rates.tolerance}, ⌊{rates.spread}·{move.median} "
         f"/ {ONE}⌋) = {move.tolerance} counts as agreement.",
     ]
-    within = one.deviation <= move.tolerance
+    within = move.disagreement <= move.tolerance
     if items < rates.evidence:
         name, full = ("λ_up", rates.gain) if within else ("λ_down", rates.loss)
         told.append(
@@ -219,15 +262,15 @@ def _trust(explanation: Explanation, seat: SeatPart, one: Included) -> list[str]
         )
     if within:
         told.append(
-            f"d = {one.deviation} is within it: w' = min(w_max, w + ⌊w·λ'·(τ − d) / ONE²⌋) = "
+            f"f = {move.disagreement} is within it: w' = min(w_max, w + ⌊w·λ'·(τ − f) / ONE²⌋) = "
             f"min({rates.cap}, {move.before} + ⌊{move.before}·{move.rate}·"
-            f"{move.tolerance - one.deviation} / {ONE}²⌋) = {move.after}."
+            f"{move.tolerance - move.disagreement} / {ONE}²⌋) = {move.after}."
         )
     else:
         told.append(
-            f"d = {one.deviation} is beyond it: w' = max(w_min, w − ⌈w·λ'·(d − τ) / ONE²⌉) = "
+            f"f = {move.disagreement} is beyond it: w' = max(w_min, w − ⌈w·λ'·(f − τ) / ONE²⌉) = "
             f"max({rates.floor}, {move.before} − ⌈{move.before}·{move.rate}·"
-            f"{one.deviation - move.tolerance} / {ONE}²⌉) = {move.after}."
+            f"{move.disagreement - move.tolerance} / {ONE}²⌉) = {move.after}."
         )
     if seat.trust_drawn != move.before:
         told.append(f"Another round had moved it since the draw, from {trust(seat.trust_drawn)}.")

@@ -54,6 +54,7 @@ def history(
     seats: int = 5,
     *,
     liars: Sequence[int] = (1,),
+    rule: Rule = Rule.TRUST_WEIGHTED_MEAN,
     uri: str = URI,
 ) -> tuple[RoundRecord, ...]:
     """
@@ -67,10 +68,11 @@ def history(
     for number in range(1, rounds + 1):
         domain = DOMAINS[number % 2]
         opening = opening_of(
-            rule=Rule.TRUST_WEIGHTED_MEAN,
+            rule=rule,
             seats=seats,
             quorum=seats // 2 + 1,
-            sizes=(items - items // 3, items // 3),
+            sizes=(items - items // 3, items // 3) if items > 2 else (items,),
+            costs=(2_000, 0) if items > 2 else (2_000,),
         )
         terms = replace(opening.terms, domain=domain.ljust(32, b"\0"))
         opening = replace(opening, terms=terms)

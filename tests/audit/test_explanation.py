@@ -9,18 +9,21 @@ from dataclasses import replace
 from fractions import Fraction
 from io import StringIO
 
+import numpy as np
 import pytest
 from rich.console import Console
 
-from oracle.audit.explanation import Explanation, NotEnded, NotInRound, explain
+from oracle.audit.explanation import Explanation, Included, NotEnded, NotInRound, explain
 from oracle.audit.findings import Mismatch
 from oracle.audit.record import RoundRecord
 from oracle.audit.report import RoundSummary
-from oracle.audit.sentences import paragraphs, plain, tokens
+from oracle.audit.sentences import paragraphs, plain, share, tokens
+from oracle.core.consensus import Rule
 from oracle.core.facts import Conduct
-from oracle.core.units import ONE
+from oracle.core.settlement import settle
+from oracle.core.units import ONE, TRUST_ONE
 from tests.audit.histories import DEPLOYMENT, history, report_of
-from tests.core.rounds import node_id
+from tests.core.rounds import PARAMETERS, drawn_round, node_id, opening_of, reveal_of
 
 RECORDS = history(liars=(1, 3))
 SETTLED, PARTIAL, CANCELLED = RECORDS[0], RECORDS[-2], RECORDS[-1]
@@ -32,18 +35,24 @@ def explained(record: RoundRecord, node: int, *mismatches: Mismatch) -> Explanat
     return explain(record, node, *parameters, mismatches)
 
 
+def part_of(record: RoundRecord, node: int) -> Included:
+    found = explained(record, node)
+    assert found.seat is not None and found.seat.included is not None
+    return found.seat.included
+
+
 def text_of(explanation: Explanation) -> str:
     return "\n".join(plain(explanation))
 
 
 def value(formula: str) -> Fraction | None:
     """Return what a formula is, `None` if it still has names in it."""
-    if re.search(r"[^\W\d_]", re.sub("max|min|ONE|²", "", formula)):
+    if re.search(r"[^\W\d_]", re.sub("max|min|ONE|[²³]", "", formula)):
         return None
     for sign, operator in (
         ("⌊", "math.floor("),
         ("⌈", "math.ceil("),
-        *(("·", "*"), ("−", "-"), ("²", "**2"), ("⌋", ")"), ("⌉", ")")),
+        *(("·", "*"), ("−", "-"), ("²", "**2"), ("³", "**3"), ("⌋", ")"), ("⌉", ")")),
     ):
         formula = formula.replace(sign, operator)
     formula = re.sub(r"\b\d+\b", r"Fraction(\g<0>)", formula)
@@ -61,9 +70,16 @@ def formulas(explanation: Explanation) -> Iterator[tuple[str, str, str]]:
                 yield about, found[0], result
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: f"round {record.key.round_id}")
+EVERY_KIND = (
+    *RECORDS,
+    *(record for rule in Rule for record in history(3, liars=(2,), rule=rule)),
+    *(record for items in (1, 2, 3) for record in history(3, items)),
+)
+
+
+@pytest.mark.parametrize("record", EVERY_KIND)
 def test_every_formula_is_true_with_the_values_in_it(record: RoundRecord) -> None:
-    for node in (*map(node_id, range(SEATS)), *range(1, BATCHES + 1)):
+    for node in (*map(node_id, range(SEATS)), *range(1, len(record.opening.batches) + 1)):
         for _, formula, result in formulas(explained(record, node)):
             found = re.match(r"\d+", result)
             assert found is not None and value(formula) == int(found[0]), (formula, result)
@@ -71,7 +87,8 @@ def test_every_formula_is_true_with_the_values_in_it(record: RoundRecord) -> Non
 
 def test_every_step_of_the_rules_has_a_formula_with_values() -> None:
     seat = [about for about, _, _ in formulas(explained(SETTLED, node_id(0)))]
-    assert seat == ["Scores", "Scores", "Closeness", "Latency", "Reward", "Reward", *3 * ["Trust"]]
+    pay = ["Scores", "Scores", "Closeness", "Latency", "Reward", "Reward"]
+    assert seat == [*pay, "Disagreement", "Disagreement", *3 * ["Trust"]]
     batch = [about for about, _, _ in formulas(explained(SETTLED, 1))]
     assert batch == ["Outputs"]
 
@@ -115,14 +132,57 @@ def test_what_the_audit_found_is_told_here_and_counted_elsewhere() -> None:
     assert not explained(SETTLED, node_id(0), there).right
 
 
-def test_the_furthest_items_are_named_with_score_and_consensus() -> None:
-    found = explained(SETTLED, node_id(1))
-    assert found.seat is not None and found.seat.included is not None
-    one = found.seat.included
-    gaps = [abs(s - c) for s, c in zip(one.scores, one.consensus, strict=True)]
+@pytest.mark.parametrize(
+    ("rule", "middle"), [(Rule.TRUST_WEIGHTED_MEAN, "pivot"), (Rule.MEDIAN, "consensus")]
+)
+def test_the_furthest_items_are_named_with_score_and_what_judges(rule: Rule, middle: str) -> None:
+    [record, *_] = history(2, liars=(1, 3), rule=rule)
+    found, one = explained(record, node_id(1)), part_of(record, node_id(1))
+    gaps = [abs(s - p) for s, p in zip(one.scores, one.pivot, strict=True)]
     worst = gaps.index(max(gaps))
-    assert f"Furthest away: item {worst} (scored {one.scores[worst] / 10_000:.4f}" in text_of(found)
+    named = f"item {worst} (scored {share(one.scores[worst])}, {middle} {share(one.pivot[worst])}, "
+    assert f"Furthest away: {named}" in text_of(found)
     assert one.deviation == sum(gaps) // len(gaps)
+    assert (one.pivot != one.consensus) is (middle == "pivot")
+    assert ("seats are judged by the pivot" in text_of(found)) is (middle == "pivot")
+
+
+def test_disagreement_says_whether_scores_follow_the_items_or_go_against_them() -> None:
+    assert "nearer to their own items than to others: f is less than d." in text_of(
+        explained(SETTLED, node_id(0))
+    )
+    assert "further from their own items than from others: f is more than d." in text_of(
+        explained(SETTLED, node_id(1))
+    )
+
+
+def test_who_agrees_on_everything_is_told_so() -> None:
+    """Equal scores everywhere: d and b are 0, and there is nothing to divide by."""
+    scores = np.full((SEATS, 4), 5_000, dtype=np.uint16)
+    facts = drawn_round(scores, opening_of(rule=Rule.TRUST_WEIGHTED_MEAN, sizes=(2, 2)))
+    settlement = settle(facts, PARAMETERS, [reveal_of(seat, scores) for seat in range(SEATS)])
+    trusts = {node_id(seat): (TRUST_ONE, TRUST_ONE) for seat in range(SEATS)}
+    same = replace(SETTLED, opening=facts.opening, settlement=settlement, trusts=trusts)
+    found = explained(replace(same, draw=facts.draw, commits=facts.commits), node_id(0))
+    assert found.right
+    assert "As b is 0, f = min(4d, ONE) = min(4·0, 10000) = 0" in text_of(found)
+    assert "as far from their own items as from others: f is d itself." in text_of(found)
+
+
+def test_one_item_has_no_other() -> None:
+    [record, *_] = history(2, 1)
+    one = part_of(record, node_id(1))
+    assert one.trust.disagreement == one.trust.baseline == one.deviation
+    assert f"so that f = d = {one.deviation}." in text_of(explained(record, node_id(1)))
+
+
+def test_figures_that_the_settlement_does_not_have_are_mismatches() -> None:
+    settlement = SETTLED.settlement
+    assert settlement is not None
+    [first, *others] = settlement.disagreements
+    other = replace(settlement, disagreements=(first + 1, *others))
+    found = explained(replace(SETTLED, settlement=other), node_id(0))
+    assert [each.field for each in found.mismatches] == ["disagreement"]
 
 
 def test_an_absent_seat_is_told_what_it_missed_and_what_it_lost() -> None:

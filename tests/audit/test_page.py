@@ -21,7 +21,9 @@ from oracle.audit.findings import Mismatch
 from oracle.audit.page import content as contents
 from oracle.audit.page.content import LARGEST_SCORES, content
 from oracle.audit.page.html import page
-from oracle.core.units import unpack
+from oracle.audit.record import scored
+from oracle.core.consensus import Rule
+from oracle.core.units import pack, unpack
 from tests.audit.histories import DEPLOYMENT, history, report_of
 from tests.core.rounds import node_id
 
@@ -102,7 +104,7 @@ def test_who_lies_is_far_off_and_nobody_else() -> None:
     records = history(liars=(1, 3), seats=7)
     found = content(DEPLOYMENT, report_of(records), records)
     assert found["far_off"] == [str(node_id(1)), str(node_id(3))]
-    assert [row["node"] for row in found["matrix"]["nodes"][:2]] == [node_id(1), node_id(3)]
+    assert {row["node"] for row in found["matrix"]["nodes"][:2]} == {node_id(1), node_id(3)}
     assert found["data"]["farOff"] == [node_id(1), node_id(3)]
 
 
@@ -113,13 +115,33 @@ def test_amounts_of_a_round_add_up_to_its_deposit() -> None:
         assert paid == row["deposit"]["wei"]
 
 
-def test_scores_in_the_page_are_those_of_the_log() -> None:
-    records = history(items=9)
+def test_beyond_agreement_is_whom_the_settlement_took_trust_from() -> None:
+    records = history(8, liars=(1, 3), seats=7)
+    data = content(DEPLOYMENT, report_of(records), records)["data"]
+    floor = DEPLOYMENT.registry_parameters.trust.floor
+    marked = []
+    for detail in data["rounds"]:
+        for seat in detail["seats"]:
+            if seat["present"]:
+                before, after = seat["trust"]
+                marked.append(seat["disagreement"] > detail["agreement"])
+                assert marked[-1] is (after < before or after == floor)
+    assert any(marked) and not all(marked)
+
+
+@pytest.mark.parametrize("rule", Rule)
+def test_scores_in_the_page_are_those_of_the_log(rule: Rule) -> None:
+    """And what seats are judged by, where it is not the consensus."""
+    records = history(items=9, rule=rule)
     [detail, *_] = content(DEPLOYMENT, report_of(records), records)["data"]["rounds"]
     settlement = records[0].settlement
     assert settlement is not None
-    rows = [settlement.consensus, *(reveal.scores for reveal in settlement.reveals)]
+    middle = [settlement.consensus]
+    if detail["pivot"]:
+        middle.append(pack(scored(settlement).pivot))
+    rows = [*middle, *(reveal.scores for reveal in settlement.reveals)]
     assert base64.b64decode(detail["scores"]) == b"".join(rows)
+    assert detail["pivot"] is (rule is Rule.TRUST_WEIGHTED_MEAN)
     assert detail["shown"] == detail["items"] == 9
 
 

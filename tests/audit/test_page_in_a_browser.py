@@ -8,12 +8,12 @@ from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 
 from oracle.audit.findings import Mismatch
 from oracle.audit.page.html import page
-from oracle.audit.record import RoundRecord
+from oracle.audit.record import RoundRecord, scored
+from oracle.core.consensus import Rule
 from oracle.core.units import ONE, unpack
 from tests.audit.histories import DEPLOYMENT, history, report_of
 from tests.core.rounds import node_id
@@ -190,20 +190,25 @@ def test_a_round_is_chosen_by_its_link_its_name_and_its_neighbours(opened: Openi
     wait_for_status(shown, "Round 6 ")
 
 
-def test_each_score_of_a_round_stands_beside_its_distance_from_the_consensus(
-    opened: Opening,
+@pytest.mark.parametrize("rule", [Rule.TRUST_WEIGHTED_MEAN, Rule.MEDIAN])
+def test_each_score_of_a_round_stands_beside_its_distance_from_what_judges_it(
+    opened: Opening, rule: Rule
 ) -> None:
-    records = history(3)
+    records = history(3, rule=rule)
     shown = opened(records, fragment="#round-1")
     settlement = records[0].settlement
     assert settlement is not None
-    consensus = unpack(settlement.consensus, 10).astype(np.int64)
+    values = scored(settlement)
+    middle = [values.consensus]
+    if rule is Rule.TRUST_WEIGHTED_MEAN:
+        middle.append(values.pivot)
     table = "[aria-label='Table of the items of round 1'] table"
-    assert column(shown, table, 1) == [f"{value / ONE:.4f}" for value in consensus.tolist()]
+    for i, row in enumerate(middle, start=1):
+        assert column(shown, table, i) == [f"{value / ONE:.4f}" for value in row.tolist()]
     for seat, reveal in enumerate(settlement.reveals):
-        cells = [text.split() for text in column(shown, table, 2 + seat)]
+        cells = [text.split() for text in column(shown, table, 1 + len(middle) + seat)]
         for item, score in enumerate(unpack(reveal.scores, 10).tolist()):
-            gap = score - int(consensus[item])
+            gap = score - int(values.pivot[item])
             told = float(cells[item][1].replace("−", "-"))
             assert abs(float(cells[item][0]) - score / ONE) <= 0.0051
             assert abs(told - gap / ONE) <= 0.0051

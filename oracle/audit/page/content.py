@@ -1,7 +1,7 @@
 """
 What the page says, as plain figures: tables that are always there, and rounds to look into.
 
-Made of an audit's report and records; nothing is judged here but which seats deviated by more than
+Made of an audit's report and records; nothing is judged here but which seats disagreed by more than
 counts as agreement, as the trust rule does. This module also decides how much of a long history
 the page holds, and everything left out is counted, so that the page can say so.
 """
@@ -15,22 +15,23 @@ from typing import Any
 
 import numpy as np
 
-from oracle.audit.record import RoundRecord, domain_name
+from oracle.audit.record import RoundRecord, domain_name, scored
 from oracle.audit.report import Report, tokens
 from oracle.audit.sentences import rule_name, second
 from oracle.chain.deployment import Deployment
 from oracle.core import trust
+from oracle.core.consensus import Rule
 from oracle.core.facts import Conduct, Role
 from oracle.core.parameters import TrustParameters
 from oracle.core.settlement import Settlement
-from oracle.core.units import ONE, TRUST_ONE, unpack
+from oracle.core.units import ONE, TRUST_ONE
 
 LARGEST_ROUNDS = 500
 """Rounds that are listed and can be looked into: the latest."""
 LARGEST_NODES = 1000
 """Nodes that are listed: those with the most rounds."""
 LARGEST_SCORES = 600_000
-"""Scores and consensus values in the page, two bytes each; beyond it items are sampled."""
+"""Scores, consensus and pivots in the page, two bytes each; beyond it items are sampled."""
 MATRIX_ROUNDS = 24
 MATRIX_NODES = 40
 TRUST_ROUNDS = 400
@@ -49,13 +50,14 @@ class Standing:
     absent: int = 0
     batches: int = 0
     deviation: int = 0
+    disagreement: int = 0
     earned: int = 0
     slashed: int = 0
     trusts: dict[str, int] = field(default_factory=dict)
 
     @property
     def far_off(self) -> bool:
-        """Whether it deviated by more than counts as agreement in most of its rounds."""
+        """Whether it disagreed by more than counts as agreement in most of its rounds."""
         return 2 * self.beyond > self.included
 
 
@@ -112,6 +114,7 @@ def content(
         "data": {
             "one": ONE,
             "trustOne": TRUST_ONE,
+            "closenessScale": deployment.rounds_parameters.closeness_scale,
             "names": {str(node): name for node, name in sorted(names.items())},
             "farOff": [node for node in sorted(standings) if standings[node].far_off],
             "trust": _trust_lines(ended),
@@ -133,20 +136,24 @@ def _standings(records: Iterable[RoundRecord], rates: TrustParameters) -> dict[i
         agreed = _agreement(settlement, rates)
         for payment in settlement.payments():
             found.setdefault(payment.node_id, Standing(payment.node_id)).earned += payment.amount
-        for outcome in settlement.outcomes:
-            if outcome.conduct is Conduct.PRESENT:
-                standing = found.setdefault(outcome.node_id, Standing(outcome.node_id))
-                standing.included += 1
-                standing.beyond += outcome.deviation > agreed
-                standing.deviation += outcome.deviation
+        panel = settlement.facts.draw.panel
+        for reveal, deviation, disagreement in zip(
+            settlement.reveals, settlement.deviations, settlement.disagreements, strict=True
+        ):
+            node = panel[reveal.seat].node_id
+            standing = found.setdefault(node, Standing(node))
+            standing.included += 1
+            standing.beyond += disagreement > agreed
+            standing.deviation += deviation
+            standing.disagreement += disagreement
         for node in {batch.node_id for batch in record.opening.batches}:
             found.setdefault(node, Standing(node)).batches += 1
     return found
 
 
 def _agreement(settlement: Settlement, rates: TrustParameters) -> int:
-    """The deviation up to which a seat agrees with its panel, τ, in ONE."""
-    return int(trust.tolerance(rates, np.array(settlement.deviations, dtype=np.uint16)))
+    """The disagreement up to which a seat agrees with its panel, τ, in ONE."""
+    return int(trust.tolerance(rates, np.array(settlement.disagreements, dtype=np.uint16)))
 
 
 def _totals(records: Iterable[RoundRecord]) -> list[tuple[str, str]]:
@@ -212,11 +219,11 @@ def _matrix(
         for outcome in settlement.outcomes:
             cells.setdefault(outcome.node_id, {})[record.key.round_id] = {
                 "absent": outcome.conduct is not Conduct.PRESENT,
-                "deviation": f"{outcome.deviation / ONE:.2f}",
-                "beyond": outcome.deviation > agreed,
-                "level": _level(outcome.deviation, agreed),
+                "disagreement": f"{outcome.disagreement / ONE:.2f}",
+                "beyond": outcome.disagreement > agreed,
+                "level": _level(outcome.disagreement, agreed),
             }
-    order = sorted(cells, key=lambda node: _closeness_rank(standings[node]))
+    order = sorted(cells, key=lambda node: _agreement_rank(standings[node]))
     return {
         "rounds": [record.key.round_id for record in columns],
         "all_rounds": len(ended),
@@ -235,16 +242,16 @@ def _matrix(
     }
 
 
-def _closeness_rank(standing: Standing) -> tuple[float, float, int]:
+def _agreement_rank(standing: Standing) -> tuple[float, float, int]:
     rounds = max(1, standing.included)
-    return -standing.beyond / rounds, -standing.deviation / rounds, standing.node
+    return -standing.beyond / rounds, -standing.disagreement / rounds, standing.node
 
 
-def _level(deviation: int, agreed: int) -> int:
-    """How dark a deviation is shown: 0 in agreement, then 1, 2 from 1.5 times it on, 3 from 2."""
-    if deviation <= agreed:
+def _level(disagreement: int, agreed: int) -> int:
+    """How dark a disagreement is shown: 0 up to what agrees, then 1, 2 from 2 times, 3 from 4."""
+    if disagreement <= agreed:
         return 0
-    return 1 + (2 * deviation >= 3 * agreed) + (deviation >= 2 * agreed)
+    return 1 + (disagreement >= 2 * agreed) + (disagreement >= 4 * agreed)
 
 
 def _named(node: int, names: Mapping[int, str]) -> str:
@@ -310,7 +317,7 @@ def _details(records: Sequence[RoundRecord], rates: TrustParameters) -> list[dic
 def _items_shown(records: Sequence[RoundRecord]) -> int:
     """Return how many items a round may show at most, so that all fit `LARGEST_SCORES`."""
     sizes = [
-        (record.opening.items, len(record.settlement.reveals) + 1)
+        (record.opening.items, len(record.settlement.reveals) + 1 + _has_pivot(record))
         for record in records
         if record.settlement is not None
     ]
@@ -322,6 +329,11 @@ def _items_shown(records: Sequence[RoundRecord]) -> int:
         else:
             most = middle - 1
     return least
+
+
+def _has_pivot(record: RoundRecord) -> bool:
+    """Whether seats are judged by something else than the consensus."""
+    return record.opening.terms.rule is Rule.TRUST_WEIGHTED_MEAN
 
 
 def _detail(record: RoundRecord, rates: TrustParameters, most: int) -> dict[str, Any]:
@@ -351,9 +363,10 @@ def _detail(record: RoundRecord, rates: TrustParameters, most: int) -> dict[str,
     if settlement is not None:
         found["agreement"] = _agreement(settlement, rates)
         chosen = np.arange(shown) * opening.items // shown
-        rows = [unpack(settlement.consensus, opening.items)[chosen]]
-        rows += [unpack(reveal.scores, opening.items)[chosen] for reveal in settlement.reveals]
-        packed = np.stack(rows).astype(">u2").tobytes()
+        found["pivot"] = _has_pivot(record)
+        values = scored(settlement)
+        middle = [values.consensus, values.pivot] if found["pivot"] else [values.consensus]
+        packed = np.vstack([*middle, values.scores])[:, chosen].astype(">u2").tobytes()
         found["scores"] = base64.b64encode(packed).decode("ascii")
     return found
 
@@ -379,10 +392,11 @@ def _seats(record: RoundRecord) -> list[dict[str, Any]]:
         return []
     settlement = record.settlement
     committed = {commit.seat: commit.committed_at for commit in record.commits}
-    rewards = {}
+    rewards, deviations = {}, {}
     if settlement is not None:
         seats = [reveal.seat for reveal in settlement.reveals]
         rewards = dict(zip(seats, settlement.seat_rewards, strict=True))
+        deviations = dict(zip(seats, settlement.deviations, strict=True))
     found = []
     for seat, drawn in enumerate(record.draw.panel):
         outcome = None if settlement is None else settlement.outcomes[seat]
@@ -397,7 +411,8 @@ def _seats(record: RoundRecord) -> list[dict[str, Any]]:
                 "node": drawn.node_id,
                 "conduct": conduct,
                 "present": present,
-                "deviation": outcome.deviation if outcome is not None and present else None,
+                "deviation": deviations.get(seat),
+                "disagreement": outcome.disagreement if outcome and present else None,
                 "elapsed": committed[seat] - record.draw.drawn_at if seat in committed else None,
                 "trust": list(record.trusts.get(drawn.node_id, ())),
                 "drawnTrust": drawn.trust,

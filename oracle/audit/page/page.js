@@ -172,23 +172,25 @@
     const view = new DataView(bytes.buffer);
     const rows = bytes.length / 2 / round.shown;
     const row = (at) => Array.from({ length: round.shown }, (_, i) => view.getUint16(2 * (at * round.shown + i)));
-    const [consensus, ...scores] = Array.from({ length: rows }, (_, at) => row(at));
+    const [consensus, ...others] = Array.from({ length: rows }, (_, at) => row(at));
+    const [pivot, scores] = round.pivot ? [others[0], others.slice(1)] : [consensus, others];
     const items = Array.from({ length: round.shown }, (_, i) => Math.floor((i * round.items) / round.shown));
-    return { consensus, scores, items };
+    return { consensus, pivot, scores, items };
   }
 
-  const beyond = (round, seat) => seat.present && seat.deviation > round.agreement;
+  const beyond = (round, seat) => seat.present && seat.disagreement > round.agreement;
 
   function seatTable(round) {
-    const columns = ["seat", "node", "conduct", "deviation", "committed after", "trust before", "trust after", "paid", "slashed"];
+    const columns = ["seat", "node", "conduct", "deviation", "disagreement", "committed after", "trust before", "trust after", "paid", "slashed"];
     const rows = round.seats.map((seat) => {
       const far = beyond(round, seat);
-      const off = seat.present ? [unit(seat.deviation), far ? el("span", { class: "flag" }, " ▲", el("span", { class: "sr" }, " beyond agreement")) : null] : [];
+      const off = seat.present ? [unit(seat.disagreement), far ? el("span", { class: "flag" }, " ▲", el("span", { class: "sr" }, " beyond agreement")) : null] : [];
       return [
         el("th", { scope: "row" }, String(seat.seat)),
         el("td", { "data-order": String(seat.node) }, called(seat.node)),
         el("td", { class: seat.present || seat.conduct === "committed" ? "" : "absent" }, seat.conduct),
-        el("td", { "data-order": String(seat.present ? seat.deviation : -1) }, ...off.filter((each) => each !== null)),
+        number(seat.present ? unit(seat.deviation) : "", seat.present ? seat.deviation : -1),
+        el("td", { "data-order": String(seat.present ? seat.disagreement : -1) }, ...off.filter((each) => each !== null)),
         number(seat.elapsed === null ? "" : `${seat.elapsed} s`, seat.elapsed === null ? -1 : seat.elapsed),
         number(trust(seat.trust.length ? seat.trust[0] : seat.drawnTrust)),
         number(seat.trust.length ? trust(seat.trust[1]) : ""),
@@ -252,16 +254,14 @@
     return { figure, draw: () => chart(figure, options, values) };
   }
 
-  function itemTable(round, { consensus, scores, items }, seats) {
+  function itemTable(round, { consensus, pivot, scores, items }, seats) {
     const ends = [];
     for (const batch of round.batches) ends.push((ends.length ? ends[ends.length - 1] : 0) + batch.items);
     const batchOf = (item) => round.batches[ends.findIndex((end) => item < end)];
-    const columns = ["item", "consensus", ...seats.map((seat) => called(seat.node) + (beyond(round, seat) ? " ▲" : "")), "from"];
+    const middle = round.pivot ? ["consensus", "pivot"] : ["consensus"];
+    const columns = ["item", ...middle, ...seats.map((seat) => called(seat.node) + (beyond(round, seat) ? " ▲" : "")), "from"];
     const frame = tableOf(`Table of the items of round ${round.round}`, columns, []);
-    const level = (gap) => {
-      const off = Math.abs(gap);
-      return off <= round.agreement ? 0 : 1 + (2 * off >= 3 * round.agreement) + (off >= 2 * round.agreement);
-    };
+    const level = (gap) => [4, 2, 1].filter((part) => part * Math.abs(gap) >= data.closenessScale).length;
     const gap = (value) => {
       const size = unit(Math.abs(value), 2);
       return size === "0.00" ? size : (value < 0 ? "−" : "+") + size;
@@ -269,10 +269,11 @@
     const cells = items.map((item, i) => [
       item,
       consensus[i],
-      ...scores.map((row) => [row[i], row[i] - consensus[i]]),
+      ...(round.pivot ? [pivot[i]] : []),
+      ...scores.map((row) => [row[i], row[i] - pivot[i]]),
       called(batchOf(item).node),
     ]);
-    // A seat's column sorts by the distance from the consensus.
+    // A seat's column sorts by the distance from the pivot.
     const asScore = (cell, kind) => (kind === "sort" || kind === "type" ? Math.abs(cell[1]) : `${unit(cell[0], 2)} (${gap(cell[1])})`);
     const paint = (td, cell) => {
       td.replaceChildren(unit(cell[0], 2) + " ", el("span", { class: "gap" }, gap(cell[1])));
@@ -282,7 +283,7 @@
       data: cells,
       columns: [
         {},
-        { className: "number", render: (value, kind) => (kind === "sort" || kind === "type" ? value : unit(value)) },
+        ...middle.map(() => ({ className: "number", render: (value, kind) => (kind === "sort" || kind === "type" ? value : unit(value)) })),
         ...seats.map(() => ({ className: "number", render: asScore, createdCell: paint })),
         { render: DataTable.render.text() },
       ],
@@ -308,7 +309,7 @@
     if (itemRows) itemRows.destroy();
     itemRows = null;
     const off = round.seats.filter((seat) => beyond(round, seat)).length;
-    const agreement = round.agreement === undefined ? "" : ` Up to ${unit(round.agreement)} counted as agreement; ${off} of ${round.seats.filter((seat) => seat.present).length} seats were further off.`;
+    const agreement = round.agreement === undefined ? "" : ` A disagreement of up to ${unit(round.agreement)} counted as agreement; ${off} of ${round.seats.filter((seat) => seat.present).length} seats were beyond it.`;
     told.textContent = `Round ${round.round} is ${round.phase}: ${round.items} items of the domain ${round.domain}, by the ${round.rule}.${agreement}`;
     const facts = round.facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", { class: "hash" }, value)));
     place.replaceChildren();
@@ -323,7 +324,9 @@
     }
     if (round.seats.length) place.append(el("h3", {}, "Seats"), seatTable(round));
     if (items) {
-      place.append(el("h3", {}, "Items: each score, and how far it is from the consensus"));
+      place.append(el("h3", {}, `Items: each score, and how far it is from the ${round.pivot ? "pivot" : "consensus"}`));
+      const why = round.pivot ? "A mean follows the seats that stray farthest, so seats are judged by the pivot, the trust-weighted median. " : "";
+      place.append(el("p", { class: "note" }, `${why}The ground is darker from a quarter, from half and from all of ${unit(data.closenessScale, 2)} on, the average distance at which nothing is paid.`));
       if (round.shown < round.items) place.append(el("p", { class: "note" }, `To keep the page small it holds every ${(round.items / round.shown).toFixed(1)}th item: ${round.shown} of ${round.items}. Deviations and payouts are of all.`));
       place.append(items.frame);
       itemRows = items.start();
