@@ -196,11 +196,15 @@ class Bulk:
         credits[settler] += opening.terms.settlement_fee
         credits[opening.requester] += refund
         row = self._slash(audited, seats, row, logs, log)
-        require(row < len(kinds) and kinds[row] == TRUST)
+        weighs = opening.terms.rule.weighs
+        if weighs:
+            require(row < len(kinds) and kinds[row] == TRUST)
+        else:
+            row -= 1  # of the last log that belongs to the settlement
         require(all(self._continued[first : row + 1]))
         trusts = [drawn.trusts[seat] for seat in seats]
         ids = [drawn.ids[seat] for seat in seats]
-        current, moved = self._move_trusts(audited, ids, logs[row])
+        current, moved = self._move_trusts(audited, ids, logs[row]) if weighs else ([], [])
         pending = (settler, settled_at, state.revealed)
         self._pending.append(
             Pending(
@@ -322,9 +326,11 @@ class Bulk:
         shares = rewards.seat_shares(self._parameters, distances, elapsed)
         costs = [[batch.cost for batch in e.audited.opening.batches] for e in group]
         merits = rewards.batch_merits(self._parameters, agreed, sizes, np.array(costs, np.int64))
-        current = _rows([e.current for e in group])
-        disagreements = trust_rule.disagreements(matrix, middle)
-        trusts = trust_rule.updated(self._trust, current, disagreements, items).tolist()
+        trusts: list[list[int]] = [[] for _ in group]
+        if terms.rule.weighs:
+            current = _rows([e.current for e in group])
+            disagreements = trust_rule.disagreements(matrix, middle)
+            trusts = trust_rule.updated(self._trust, current, disagreements, items).tolist()
         consensus, packed = pack(agreed), pack(distances)
         for i, each in enumerate(group):
             own = each.audited.opening

@@ -299,7 +299,9 @@ def _included(
     disagreements = trust.disagreements(scores, pivot)
     other_items = np.roll(pivot, -(items // 2))
     current = np.array([record.trusts[each][0] for each in ids], dtype=np.uint32)
-    after = int(trust.updated(registry.trust, current, disagreements, items)[place])
+    after = int(current[place])
+    if terms.rule.weighs:
+        after = int(trust.updated(registry.trust, current, disagreements, items)[place])
     tolerance = int(trust.tolerance(registry.trust, disagreements))
     deviation, disagreement = int(distances[place]), int(disagreements[place])
     rates = registry.trust

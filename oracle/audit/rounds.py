@@ -508,8 +508,13 @@ class Rounds:
         moved = settlement.new_trusts(self._deployment.registry_parameters.trust, current)
         for node_id, trust in moved.items():
             self._ledger.move_trust(node_id, domain, trust)
-            if audited.notes is not None:
-                audited.notes.trusts[node_id] = current[node_id], trust
+        if audited.notes is not None:
+            for reveal in settlement.reveals:
+                node_id = panel[reveal.seat].node_id
+                before = current[node_id]
+                audited.notes.trusts[node_id] = before, moved.get(node_id, before)
+        if not moved:  # the rule does not weigh by trust
+            return
         packed = b"".join(node.to_bytes(4) + trust.to_bytes(4) for node, trust in moved.items())
         self._announce("TrustUpdated", audited, {"domain": domain, "trusts": packed})
 

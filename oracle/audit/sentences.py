@@ -21,7 +21,6 @@ FURTHEST = 3
 """Items shown of those on which a seat is furthest from the pivot."""
 LAST_SECOND = 253_402_300_799
 """The end of the year 9999; a log can state any time."""
-_WEIGHTED = frozenset({Rule.TRUST_WEIGHTED_MEAN, Rule.TRUST_WEIGHTED_MEDIAN})
 
 Paragraph = tuple[str, list[str]]
 """What sentences are about, and they."""
@@ -166,7 +165,7 @@ def _scores(explanation: Explanation, seat: SeatPart, one: Included) -> list[str
     ]
     if apart:
         told.append(f"Furthest away: {', '.join(apart)}.")
-    if terms.rule in _WEIGHTED:
+    if terms.rule.weighs:
         told.append(
             f"Its trust of {trust(seat.trust_drawn)} at the draw gave its scores a weight of "
             f"⌊{seat.trust_drawn} / {WEIGHT_UNIT}⌋ = {one.weight} of {one.weights}, "
@@ -244,6 +243,11 @@ def _middle(explanation: Explanation) -> str:
 def _trust(explanation: Explanation, seat: SeatPart, one: Included) -> list[str]:
     move, rates = one.trust, explanation.registry.trust
     domain, items = explanation.record.domain, explanation.record.opening.items
+    if not explanation.record.opening.terms.rule.weighs:
+        return [
+            "The round's rule does not weigh by trust, so trust does not move: "
+            f"in {domain} it stays {trust(move.after)}."
+        ]
     ranked = sorted(move.disagreements.values())
     told = [
         f"In {domain} it was {trust(move.before)} before the settlement and is "

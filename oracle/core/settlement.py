@@ -55,8 +55,7 @@ class Settlement:
     """
     A settled round.
 
-    `reveals`, `deviations`, `disagreements` (both in ONE; the latter none where the rule does not
-    weigh by trust, which then does not move) and `seat_rewards` (wei) are those of the
+    `reveals`, `deviations`, `disagreements` (both in ONE) and `seat_rewards` (wei) are those of the
     included seats, ascending; `outcomes` are those of all seats. `submission` is what the contract
     checks `consensus` by; both are packed.
     """
@@ -131,6 +130,8 @@ class Settlement:
         """
         Return the trust of each included node by id, ascending seats, as `TrustUpdated` logs it.
 
+        It is empty where the rule does not weigh by trust, which then does not move.
+
         `current` is the trust by node id, in TRUST_ONE, in the round's domain right before.
         """
         if not self.facts.opening.terms.rule.weighs:
@@ -172,7 +173,7 @@ def settle(
     agreed = aggregate(terms.rule, scores, trusts, terms.trim)
     middle = pivot(terms.rule, scores, trusts, agreed)
     distances = deviations(scores, middle)
-    disagreements = trust.disagreements(scores, middle).tolist() if terms.rule.weighs else []
+    disagreements = trust.disagreements(scores, middle).tolist()
     committed_at = {commit.seat: commit.committed_at for commit in facts.commits}
     elapsed = np.array([committed_at[seat] - facts.draw.drawn_at for seat in seats], dtype=np.int64)
     shares = rewards.seat_shares(parameters, distances, elapsed)
@@ -191,7 +192,7 @@ def settle(
         disagreements=tuple(disagreements),
         seat_rewards=rewards.seat_rewards(terms.evaluator_budget, terms.panel_size, shares),
         batch_rewards=rewards.batch_rewards(terms.inference_budget, opening.items, merits),
-        outcomes=_outcomes(facts, dict(zip(seats, disagreements or [0] * len(seats), strict=True))),
+        outcomes=_outcomes(facts, dict(zip(seats, disagreements, strict=True))),
     )
 
 

@@ -91,7 +91,8 @@ def history(
             settlement = settle(facts, PARAMETERS, [reveal_of(seat, scores) for seat in present])
             before = {node_id(seat): current[seat] for seat in range(seats)}
             after = settlement.new_trusts(TRUST, before)
-            moved = {node: (before[node], trust) for node, trust in after.items()}
+            included = [node_id(reveal.seat) for reveal in settlement.reveals]
+            moved = {node: (before[node], after.get(node, before[node])) for node in included}
             trusts.update({(domain, node): trust for node, trust in after.items()})
         if number == rounds - 1:
             slashes[node_id(seats - 1)] = DEPLOYMENT.registry_parameters.no_commit_slash

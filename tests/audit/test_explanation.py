@@ -147,6 +147,13 @@ def test_the_furthest_items_are_named_with_score_and_what_judges(rule: Rule, mid
     assert ("seats are judged by the pivot" in text_of(found)) is (middle == "pivot")
 
 
+def test_trust_that_a_rule_does_not_weigh_by_is_told_to_stay() -> None:
+    [record, *_] = history(2, liars=(1, 3), rule=Rule.MEDIAN)
+    found, one = explained(record, node_id(1)), part_of(record, node_id(1))
+    assert found.right and one.trust.before == one.trust.after
+    assert "does not weigh by trust, so trust does not move" in text_of(found)
+
+
 def test_disagreement_says_whether_scores_follow_the_items_or_go_against_them() -> None:
     assert "nearer to their own items than to others: f is less than d." in text_of(
         explained(SETTLED, node_id(0))

@@ -102,7 +102,7 @@ def test_a_settlement_pays_the_deposit_exactly_and_what_the_page_says(
     distances = [naive.deviation(row.tolist(), pivots) for row in rows.values()]
     assert settlement.deviations == tuple(distances)
     disagreed = [naive.disagreement(row.tolist(), pivots) for row in rows.values()]
-    assert settlement.disagreements == (tuple(disagreed) if terms.rule.weighs else ())
+    assert settlement.disagreements == tuple(disagreed)
     assert settlement.seat_rewards == tuple(
         naive.seat_reward(PARAMETERS, terms.evaluator_budget, terms.panel_size, d, at[seat])
         for seat, d in zip(rows, distances, strict=True)
@@ -145,7 +145,7 @@ def test_every_seat_is_present_or_absent_in_its_way(drawn: tuple[Settlement, Ran
             absent = Conduct.NOT_REVEALED if seat in committed else Conduct.NOT_COMMITTED
             assert (outcome.conduct, outcome.disagreement) == (absent, 0)
     present = [o.disagreement for o in settlement.outcomes if o.conduct is Conduct.PRESENT]
-    assert tuple(present) == (settlement.disagreements or (0,) * len(present))
+    assert tuple(present) == settlement.disagreements
 
 
 def test_the_arguments_are_those_of_the_call() -> None:
@@ -182,7 +182,6 @@ def test_new_trusts_start_from_the_current_ones_and_skip_the_absent() -> None:
 def test_no_trust_moves_where_the_rule_does_not_weigh_by_it(rule: Rule) -> None:
     facts = drawn_round(SCORES, opening_of(rule=rule))
     settlement = settle(facts, PARAMETERS, [reveal_of(seat, SCORES) for seat in range(5)])
-    assert settlement.disagreements == ()
     assert settlement.new_trusts(TRUST, {node_id(seat): 900_000 for seat in range(5)}) == {}
 
 

@@ -32,8 +32,7 @@ from oracle.study.deterrence import (
 )
 
 SET = load_parameters("testnet")
-# A narrower tolerance than the default's: the arithmetic below is worked out for these.
-TRUST = TrustParameters(5_000, 20_000, 200, 15_000, 20, 100_000, TRUST_ONE)
+TRUST = SET.registry.trust
 PANEL = Panel(11, 6, Rule.MEDIAN)
 ODDS = Odds(
     capture=Fraction(1, 10),
