@@ -24,6 +24,9 @@ TRIM = 2_000
 COST = 1_500
 """The cost of every batch, in ONE."""
 
+FIRST_ITEMS = 64
+"""Of the round before those measured: so many that no seat goes without a reward by chance."""
+
 
 def most_items(seats: int) -> int:
     """Return the most items that a round with so many seats can have."""
@@ -57,7 +60,7 @@ class Stage:
             self._network.join(Role.EVALUATOR)
         self._writers: list[Party] = [self._network.join(Role.INFERENCE) for _ in range(batches)]
         self._scores = np.random.default_rng(seats)
-        self.play(Rule.MEAN, batches)
+        self.play(Rule.MEAN, FIRST_ITEMS)
 
     def play(self, rule: Rule, items: int, *, reveal: bool = False) -> RoundGas:
         """Play a round in which everybody commits; with `reveal`, all reveal on chain, too."""

@@ -54,8 +54,9 @@ def _settlements() -> Iterator[Row]:
 
 def _rounds() -> Iterator[Row]:
     small = Stage(3).play(Rule.MEDIAN, 1)
-    yield _at_most("round of 1 item and 3 seats, open to last credit", small.total, 600_000)
-    yield _beside("the same", small.total, "Sapien PoQ consensus on 1 score", 291_615)
+    name = "round of 1 item and 3 seats, open to last credit"
+    yield _at_most(name, small.total, 600_000)
+    yield _beside(name, small.total, "Sapien PoQ consensus on 1 score", 291_615)
     stage = Stage(5)
     large = stage.play(Rule.MEDIAN, ITEMS)
     yield _at_most(
@@ -75,8 +76,9 @@ def _rounds() -> Iterator[Row]:
     yield _beside("commit", commit, "Kleros v2 commit", 94_905)
     yield _beside("commit", commit, "Sapien PoQ commit", 141_657)
     reveals = stage.play(Rule.MEDIAN, 32, reveal=True).reveals
-    yield _at_most("reveal on chain, 32 items, first of 5 commits", max(reveals), 50_000)
-    yield _beside("the same", max(reveals), "Sapien PoQ reveal of 1 score", 68_413)
+    name = "reveal on chain, 32 items, first of 5 commits"
+    yield _at_most(name, max(reveals), 50_000)
+    yield _beside(name, max(reveals), "Sapien PoQ reveal of 1 score", 68_413)
     output = sum(large.commits) / ITEMS + large.settle / ITEMS
     yield _beside("evaluators' side of an output, 5 seats", output, "Dria, 5 validators", 294_285)
     stage = Stage(9)
