@@ -115,7 +115,8 @@ def _evaluator_table(standings: Iterable[Standing]) -> Table:
         box=SIMPLE_HEAD,
         collapse_padding=True,
         pad_edge=False,
-        caption="Everybody began with a trust of 1.000 in both domains. Those below the line lie.",
+        caption="Everybody began with a trust of 1.000 in both domains. Those below the line lie. "
+        "Trust falls, too, where an honest method says nothing of the outputs.",
     )
     for name in ("node", "evaluator", "scores with"):
         table.add_column(name)
