@@ -96,7 +96,7 @@ interface INodeRegistry {
     event StakeWithdrawn(uint32 indexed nodeId, address indexed owner, uint256 amount);
     /// @notice Emitted when a seat of `roundId` is slashed.
     event Slashed(uint256 indexed roundId, uint32 indexed nodeId, Conduct conduct, uint256 amount);
-    /// @notice Emitted once a settlement, with `(uint32 nodeId, uint32 trust)` packed for every present seat.
+    /// @notice Emitted once a settlement whose rule weighs by trust, with `(uint32 nodeId, uint32 trust)` packed for every present seat.
     event TrustUpdated(uint256 indexed roundId, bytes32 indexed domain, bytes trusts);
     /// @notice Emitted when the slashed stake collected so far is sent to the sink.
     event SlashesSwept(address indexed sink, uint256 amount);
@@ -184,7 +184,7 @@ interface INodeRegistry {
         address[] calldata excluded
     ) external view returns (Seat[] memory panel);
 
-    /// @notice Reports the seats of a finished round: moves the trust of those present, slashes those that are to be.
+    /// @notice Reports the seats of a finished round: moves trust where `present` says so, slashes those that are to be.
     /// @dev Only the rounds contract. Slashing takes at most what is left, never reverts, and reaches leaving stakes.
     function concludeRound(uint256 roundId, bytes32 domain, uint256 items, Outcome calldata outcome) external;
 

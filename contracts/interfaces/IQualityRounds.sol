@@ -116,7 +116,7 @@ interface IQualityRounds {
         uint256 indexed roundId, uint256 indexed seat, uint32 indexed nodeId, bytes32 salt, bytes scores
     );
     /// @notice Emitted when a round settles. `seats`, `salts`, `scores`: see `Reveals`. `consensus` is T big-endian
-    /// uint16, `deviations` one big-endian uint16 for each revealed seat. `settlementFee` goes to the settler, `refund` to the requester.
+    /// uint16, `deviations` one big-endian uint16 for each revealed seat, from the pivot. `settlementFee` goes to the settler, `refund` to the requester.
     event RoundSettled(
         uint256 indexed roundId,
         address indexed settler,
@@ -236,7 +236,8 @@ interface IQualityRounds {
         bytes calldata scores
     ) external;
 
-    /// @notice Verifies the oracle's consensus, credits rewards, fee and refund, moves trust, slashes the absent, ends the round.
+    /// @notice Verifies the oracle's consensus, credits rewards, fee and refund, moves trust if the rule
+    /// weighs by it, slashes the absent, ends the round.
     /// @dev Allowed once commits are closed and every committed seat is revealed; after the reveal deadline with at least
     /// `quorum` seats. Always includes the seats revealed on chain.
     /// @param consensus What the rule needs, per item a big-endian uint16: the consensus itself; or, where a trimmed mean keeps

@@ -145,14 +145,6 @@ library ScoreLanes {
         }
     }
 
-    /// @notice (a − b)⁺: a − b where a ≥ b, zero elsewhere. Assumes lanes below 2¹⁵.
-    function excess(uint256 a, uint256 b) internal pure returns (uint256) {
-        unchecked {
-            uint256 x = (a | GUARD) - b;
-            return x & mask(x & GUARD);
-        }
-    }
-
     /// @notice |a − b|. Assumes lanes below 2¹⁵.
     function distance(uint256 a, uint256 b) internal pure returns (uint256) {
         unchecked {

@@ -24,7 +24,6 @@ contract ScoreLanesHarness {
         ODDS,
         EVENS,
         DIVIDE64,
-        EXCESS,
         TOTAL16
     }
 
@@ -217,7 +216,6 @@ contract ScoreLanesHarness {
         if (operation == Operation.TOTAL32) return ScoreLanes.total32(a);
         if (operation == Operation.ODDS) return ScoreLanes.odds(a);
         if (operation == Operation.EVENS) return ScoreLanes.evens(a);
-        if (operation == Operation.EXCESS) return ScoreLanes.excess(a, b);
         if (operation == Operation.TOTAL16) return ScoreLanes.total16(a);
         return ScoreLanes.divide64(a, ScoreLanes.reciprocal(b));
     }
@@ -247,7 +245,6 @@ contract ScoreLanesHarness {
             else if (operation == Operation.GE) result |= _flag(x >= y, 0x8000) << shift;
             else if (operation == Operation.UNITS) result |= _flag(x == 0x8000, 1) << shift;
             else if (operation == Operation.MASK) result |= _flag(x == 0x8000, 0x7FFF) << shift;
-            else if (operation == Operation.EXCESS) result |= (x > y ? x - y : 0) << shift;
             else if (operation == Operation.TOTAL16) result += x;
             else if (operation == Operation.DISTANCE) result |= (x > y ? x - y : y - x) << shift;
             else if (operation == Operation.PAIRS) result += x << 32 * ((15 - i) / 2);

@@ -45,7 +45,6 @@ class Operation(IntEnum):
     ODDS = auto()
     EVENS = auto()
     DIVIDE64 = auto()
-    EXCESS = auto()
     TOTAL16 = auto()
 
 
@@ -93,7 +92,7 @@ def words(operation: Operation, rng: np.random.Generator) -> tuple[Words, Words]
             a = numbers(mixed(rng, [*range(18), 4_096, 2**40], 32, 1)[:, 0])
         case Operation.SPREAD:
             a = numbers(mixed(rng, ANYTHING, 2**16, 1)[:, 0])
-        case Operation.ABOVE_ONE | Operation.GE | Operation.DISTANCE | Operation.EXCESS:
+        case Operation.ABOVE_ONE | Operation.GE | Operation.DISTANCE:
             a = as_words(mixed(rng, BELOW_GUARD, GUARD, LANES), ">u2")
         case Operation.UNITS | Operation.MASK:
             a = as_words(rng.integers(0, 2, (CASES, LANES)) * GUARD, ">u2")
