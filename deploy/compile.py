@@ -15,7 +15,6 @@ import json
 import os
 import posixpath
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -23,10 +22,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from deploy.packages import (
+    DIRECTORY,
+    ROOT,
+    NotInstalled,
+    install_packages,
+    pinned_packages,
+)
+
 OPTIMIZER_RUNS = 4000
-_PACKAGES = "node_modules/"
-_REMAPPING = ("@openzeppelin/", f"{_PACKAGES}@openzeppelin/")
+_REMAPPING = ("@openzeppelin/", f"{DIRECTORY}@openzeppelin/")
 SETTINGS: dict[str, Any] = {
     "evmVersion": "prague",
     "metadata": {"appendCBOR": False, "bytecodeHash": "none"},
@@ -91,7 +96,7 @@ def stale(unit: Unit, root: Path = ROOT) -> list[str]:
     changed = set()
     if record["settings"] != SETTINGS:
         changed.add("deploy/compile.py")
-    if record["packages"] != _pinned_packages(root):
+    if record["packages"] != pinned_packages(root):
         changed.add("package.json")
     built = {path: digest for path, digest in record["sources"].items() if not _foreign(path)}
     changed |= _changed(built, {*built, *_own_paths(unit, root)}, root)
@@ -149,7 +154,7 @@ def build(unit: Unit, root: Path = ROOT) -> dict[str, str]:
     record = {
         "artifacts": {name: _sha256(text.encode()) for name, text in files.items()},
         "compiler": version,
-        "packages": _pinned_packages(root),
+        "packages": pinned_packages(root),
         "settings": SETTINGS,
         "sources": {path: _sha256(text.encode()) for path, text in sources.items()},
     }
@@ -179,29 +184,6 @@ def write(unit: Unit, files: Mapping[str, str], root: Path = ROOT) -> None:
         (out / name).write_bytes(text.encode())
 
 
-def install_packages(root: Path = ROOT) -> None:
-    """Bring `node_modules` to the pinned versions with `npm ci`, unless it is there already."""
-    if all(
-        _installed_version(package, root) == version
-        for package, version in _pinned_packages(root).items()
-    ):
-        return
-    beside_node = Path(os.environ.get("NODE_BINARY", "")).parent
-    npm = next(
-        (
-            candidate
-            for candidate in (beside_node / "npm", root / ".venv" / "bin" / "npm")
-            if candidate.is_file() and candidate.is_absolute()
-        ),
-        shutil.which("npm"),
-    )
-    if npm is None:
-        raise CompileError("No npm found: run `make setup`, or install Node.js.")
-    command = [str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    if subprocess.run(command, cwd=root, stdout=sys.stderr, check=False).returncode != 0:
-        raise CompileError("`npm ci` failed; its own words are above.")
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Compile what is stale, or with `--check` only say so; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m deploy.compile", description=main.__doc__)
@@ -210,7 +192,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return _check(options.full) if options.check else _write_stale(options.full)
-    except CompileError as error:
+    except (CompileError, NotInstalled) as error:
         print(error, file=sys.stderr)
         return 1
 
@@ -245,7 +227,7 @@ def _compile(compiler_input: dict[str, Any], root: Path) -> tuple[dict[str, Any]
     from solcx.wrapper import get_version_str_from_solc_binary
 
     binary = os.environ.get("SOLC_BINARY") or str(root / "deploy" / "solc")
-    pinned = _pinned_packages(root)["solc"]
+    pinned = pinned_packages(root)["solc"]
     try:
         version: str = get_version_str_from_solc_binary(binary)
         if version.partition("+")[0] != pinned:
@@ -319,20 +301,6 @@ def _resolve(name: str, importer: str) -> str:
     return target + name.removeprefix(prefix) if name.startswith(prefix) else name
 
 
-def _pinned_packages(root: Path) -> dict[str, str]:
-    manifest = json.loads((root / "package.json").read_bytes())
-    return {**manifest["dependencies"], **manifest["devDependencies"]}
-
-
-def _installed_version(package: str, root: Path) -> str | None:
-    try:
-        manifest = json.loads((root / _PACKAGES / package / "package.json").read_bytes())
-    except FileNotFoundError:
-        return None
-    version: str = manifest["version"]
-    return version
-
-
 def _changed(recorded: Mapping[str, str], paths: Iterable[str], root: Path) -> set[str]:
     """Return those of `paths` whose hash on disk is not the recorded one."""
     return {
@@ -347,7 +315,7 @@ def _read_bytes(path: Path) -> bytes | None:
 
 
 def _foreign(path: str) -> bool:
-    return path.startswith(_PACKAGES)
+    return path.startswith(DIRECTORY)
 
 
 def _sha256(content: bytes) -> str:

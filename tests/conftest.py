@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,3 +55,28 @@ def chain(devnet: Devnet) -> Web3:
     from oracle.chain.devnet_rpc import connect
 
     return connect(devnet)
+
+
+@pytest.fixture(scope="session")
+def anvil(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the program of a local node that forks, reorganises and restarts, or skip."""
+    return _foundry("anvil", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def forge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the program that tests Solidity in Solidity, or skip."""
+    return _foundry("forge", tmp_path_factory)
+
+
+def _foundry(tool: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from filelock import FileLock
+
+    from deploy.packages import NotInstalled, foundry
+
+    # The workers of one run share what is above their own directories.
+    with FileLock(tmp_path_factory.getbasetemp().parent / "npm.lock"):
+        try:
+            return foundry(tool)
+        except NotInstalled as reason:
+            pytest.skip(f"{tool} is not here: {reason}")

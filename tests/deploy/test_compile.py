@@ -11,7 +11,8 @@ import pytest
 
 from deploy import compile as compiling
 from deploy.artifacts import ARTIFACTS, ArtifactNotFound, load
-from deploy.compile import ROOT, UNITS, CompileError, Unit, build, differing, main, stale, write
+from deploy.compile import UNITS, CompileError, Unit, build, differing, main, stale, write
+from deploy.packages import ROOT
 
 CONTRACTS, _ = UNITS
 
