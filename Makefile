@@ -13,7 +13,7 @@ help:
 	@echo "make setup    create .venv with every pinned dependency"
 	@echo "make demo     run whole rounds on a local chain, from opening to audit"
 	@echo "make test     run the tests"
-	@echo "make reliability  run the long versions of the tests"
+	@echo "make reliability  run the long versions of the tests; RELIABILITY.md is what they measured"
 	@echo "make check    lint, format, types, and freshness of the compiled contracts"
 	@echo "make bench    measure every figure that the documentation quotes"
 	@echo "make compile  compile the contracts into contracts/artifacts"
@@ -46,7 +46,7 @@ test: $(READY)
 	$(BIN)/pytest
 
 reliability: $(READY)
-	$(BIN)/pytest -m reliability
+	$(BIN)/pytest -m reliability --figures RELIABILITY.md
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from oracle.chain.devnet import Devnet
 
+pytest_plugins = ["tests.figures", "pytester"]
+
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
