@@ -24,7 +24,7 @@ from oracle.chain.keys import Signer
 MAX_GAS = 2**24  # EIP-7825
 TIMEOUT = 180.0
 POLL = 0.5
-_KNOWN_ALREADY = ("already known", "already imported", "known transaction")
+KNOWN_ALREADY = ("already known", "already imported", "known transaction")
 
 
 class Unconfirmed(Exception):
@@ -124,13 +124,7 @@ class Transactor:
         transaction["data"] = data
         if to is not None:
             transaction["to"] = Web3.to_checksum_address(to)
-        # Pending, because a draw reads the hash of the block that is the latest one now.
-        simulate(self.web3, transaction, self._reverts)
-        try:
-            estimate = self.web3.eth.estimate_gas(transaction, "pending")
-        except ContractLogicError as error:
-            raise _reverted(error, self._reverts) from None
-        transaction["gas"] = min(estimate + estimate // 10, MAX_GAS)
+        transaction["gas"] = gas_needed(self.web3, transaction, self._reverts)
         transaction["nonce"] = self.web3.eth.get_transaction_count(self._sender, "pending")
         transaction["chainId"] = self._chain_id
         price = self._set_fees(transaction)
@@ -151,7 +145,7 @@ class Transactor:
             self.web3.eth.send_raw_transaction(raw)
         except Web3RPCError as error:
             message = _node_words(error)
-            if not any(known in message.lower() for known in _KNOWN_ALREADY):
+            if not any(known in message.lower() for known in KNOWN_ALREADY):
                 raise Refused(f"The node refuses the transaction: {message}.") from None
 
     def wait(self, transaction_hash: bytes) -> TxReceipt:
@@ -212,6 +206,17 @@ class Transactor:
             {},
             f"Transaction 0x{receipt['transactionHash'].hex()} failed; a repetition does not.",
         )
+
+
+def gas_needed(web3: Web3, transaction: TxParams, reverts: RevertDecoder) -> int:
+    """Return the gas for a transaction in the next block, with a tenth to spare, or `Reverted`."""
+    # Pending, because a draw reads the hash of the block that is the latest one now.
+    simulate(web3, transaction, reverts)
+    try:
+        estimate = web3.eth.estimate_gas(transaction, "pending")
+    except ContractLogicError as error:
+        raise _reverted(error, reverts) from None
+    return min(estimate + estimate // 10, MAX_GAS)
 
 
 def simulate(
