@@ -55,14 +55,19 @@ def encode_call(function: str, kinds: tuple[str, ...], arguments: tuple[Any, ...
     return selector + encode(kinds, arguments)
 
 
+def outputs(contract: str, function: str) -> tuple[str, ...]:
+    """Return the types of what a function of a contract answers."""
+    return _functions(contract, "outputs")[function]
+
+
 def _encoded(contract: str, function: str, arguments: tuple[Any, ...]) -> bytes:
-    return encode_call(function, _functions(contract)[function], arguments)
+    return encode_call(function, _functions(contract, "inputs")[function], arguments)
 
 
 @cache
-def _functions(contract: str) -> dict[str, tuple[str, ...]]:
+def _functions(contract: str, side: str) -> dict[str, tuple[str, ...]]:
     return {
-        entry["name"]: tuple(collapse_if_tuple(field) for field in entry["inputs"])
+        entry["name"]: tuple(collapse_if_tuple(field) for field in entry[side])
         for entry in load(contract).abi
         if entry["type"] == "function"
     }

@@ -130,8 +130,19 @@ def _bytes(value: str | bytes) -> bytes:
     return value if isinstance(value, bytes) else bytes.fromhex(value.removeprefix("0x"))
 
 
-def _number(devnet: Devnet, block: str | int) -> int:
-    """Return the number of a block that is named or numbered. Every mined block is final here."""
+def _number(devnet: Devnet, block: str | int | dict[str, str]) -> int:
+    """
+    Return the number of a block that is named, numbered, or given by its hash (EIP-1898).
+
+    Every mined block is final here.
+    """
+    if isinstance(block, dict):
+        if "blockNumber" in block:
+            return _number(devnet, block["blockNumber"])
+        try:
+            return int(devnet.block_by_hash(_bytes(block["blockHash"])).number)
+        except KeyError:
+            raise RpcError(REFUSED, f"block {block.get('blockHash')} not found") from None
     if block in {"latest", "safe", "finalized"}:
         return devnet.height
     if block == "pending":

@@ -268,12 +268,15 @@ class Journal:
         """Write down what became of an entry; what is settled loses its bytes."""
         with self._transaction():
             self._database.execute(
-                "UPDATE entries SET status = ?, block = ?, reason = ?, settled = ? WHERE key = ?",
+                "UPDATE entries SET status = ?, block = ?, reason = ?, settled = ?"
+                " WHERE key = ? AND NOT settled",
                 (status, block, reason, settled, entry.key),
             )
             if settled:
                 self._database.execute("UPDATE entries SET data = x'' WHERE key = ?", (entry.key,))
-                self._database.execute("UPDATE versions SET raw = x'' WHERE entry = ?", (entry.key,))
+                self._database.execute(
+                    "UPDATE versions SET raw = x'' WHERE entry = ?", (entry.key,)
+                )
         return self._by_key(entry.key)
 
     def raise_cap(self, entry: Entry, max_fee_per_gas: int) -> Entry:
@@ -341,7 +344,8 @@ class Journal:
         with self._lock:
             rows = self._database.execute(
                 "SELECT key, purpose, chain_id, sender, nonce, recipient, data, gas, status,"
-                f" max_fee_per_gas, created_at, block, reason, settled FROM entries WHERE {condition}",
+                " max_fee_per_gas, created_at, block, reason, settled FROM entries"
+                f" WHERE {condition}",
                 values,
             ).fetchall()
             return [

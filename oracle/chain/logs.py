@@ -104,7 +104,7 @@ def read_logs(
         if isinstance(answer, str):
             raise LogsUnavailable(first, answer)
         yield from sorted(
-            (_parse(raw) for raw in answer if not raw.get("removed")),
+            (parse_log(raw) for raw in answer if not raw.get("removed")),
             key=lambda log: (log.block_number, log.log_index),
         )
         first = until + 1
@@ -201,7 +201,7 @@ def _ask(
     return logs
 
 
-def _parse(raw: Mapping[str, Any]) -> Log:
+def parse_log(raw: Mapping[str, Any]) -> Log:
     return Log(
         address=account(bytes.fromhex(raw["address"][2:])),
         topics=tuple(bytes.fromhex(topic[2:]) for topic in raw["topics"]),

@@ -32,9 +32,7 @@ Receipt = dict[str, Any]
 class Outcomes:
     """Judge entries as of `view` and write what was learnt into `journal`."""
 
-    def __init__(
-        self, web3: Web3, journal: Journal, reverts: RevertDecoder, view: View
-    ) -> None:
+    def __init__(self, web3: Web3, journal: Journal, reverts: RevertDecoder, view: View) -> None:
         self._web3 = web3
         self._journal = journal
         self._reverts = reverts

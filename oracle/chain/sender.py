@@ -120,7 +120,7 @@ class Sender:
         count = outcomes.nonce(self.address)
         after = outcomes.judge(before, count)
         pending = [each for each in after if each.status is Status.PENDING]
-        acted = {each.key: self._attend(each) for each in self._attendable(pending, count)}
+        acted = {each.entry.key: self._attend(each) for each in self._waiting(pending, count)}
         self._fill_gaps(after, count)
         now = [acted.get(each.key, each) for each in after]
         return tuple(
@@ -147,7 +147,7 @@ class Sender:
             raise NotPending(purpose, None if entry is None else entry.status)
         return entry
 
-    def _attendable(self, pending: Sequence[Entry], count: int) -> list[_Waiting]:
+    def _waiting(self, pending: Sequence[Entry], count: int) -> list[_Waiting]:
         """Return what is pending with what the node knows of it; `count` is the chain's nonce."""
         answers = ask(
             self._web3,
@@ -163,11 +163,10 @@ class Sender:
         entry = waiting.entry
         impatient = self._clock() - entry.newest.signed_at >= self._policy.patience
         if waiting.known and not (impatient and waiting.first):
-            return entry
-        if not entry.cancelling:
-            if self._is_displaced(entry) or self._fails_now(entry):
-                # Only the first in line is judged on the state that it will meet.
-                return self._give_up(entry) if waiting.first else entry
+            return self._note(entry, "")
+        if not entry.cancelling and (self._is_displaced(entry) or self._fails_now(entry)):
+            # Only the first in line is judged on the state that it will meet.
+            return self._give_up(entry) if waiting.first else entry
         if impatient and waiting.first:
             return self._renew(entry, waiting.known)
         return self._broadcast(entry)
@@ -182,7 +181,7 @@ class Sender:
         try:
             return self._outbid(entry, cancels=entry.cancelling)
         except FeeTooHigh as error:
-            return self._note(entry if known else self._broadcast(entry), str(error))
+            return self._note(entry, str(error)) if known else self._broadcast(entry, str(error))
 
     def _is_displaced(self, entry: Entry) -> bool:
         """Return whether a later transaction serves the purpose, sent when this one was lost."""
@@ -212,28 +211,29 @@ class Sender:
         gaps = [nonce for nonce in range(count, last) if nonce not in held]
         if not gaps or gaps[0] < self._next_nonce():
             return
-        cap = self._policy.max_fee_per_gas
         for nonce in gaps:
-            purpose, nothing = f"fill nonce {nonce}", Call(self.address, b"")
-            try:
-                offer = Market.now(self._web3).offer(purpose, cap)
-            except FeeTooHigh:
-                return
-            entry, new = self._journal.reserve(
-                self._chain_id,
-                self.address,
-                purpose,
-                nothing,
-                gas=TRANSFER_GAS,
-                max_fee_per_gas=cap,
-                from_nonce=nonce,
-                sign=lambda nonce, offer=offer: self._sign(  # type: ignore[misc]
-                    nothing, nonce, TRANSFER_GAS, offer, cancels=True
-                ),
-                exactly=True,
-            )
-            if new:
-                self._broadcast(entry)
+            self._fill(nonce)
+
+    def _fill(self, nonce: int) -> None:
+        purpose, nothing = f"fill nonce {nonce}", Call(self.address, b"")
+        cap = self._policy.max_fee_per_gas
+        try:
+            offer = Market.now(self._web3).offer(purpose, cap)
+        except FeeTooHigh:  # until later
+            return
+        entry, new = self._journal.reserve(
+            self._chain_id,
+            self.address,
+            purpose,
+            nothing,
+            gas=TRANSFER_GAS,
+            max_fee_per_gas=cap,
+            from_nonce=nonce,
+            sign=lambda nonce: self._sign(nothing, nonce, TRANSFER_GAS, offer, cancels=True),
+            exactly=True,
+        )
+        if new:
+            self._broadcast(entry)
 
     # Signing and sending
 
@@ -241,9 +241,7 @@ class Sender:
         """Sign, journal and send what replaces an entry's newest transaction."""
         old = Fees(entry.newest.fee_per_gas, entry.newest.tip_per_gas)
         market = Market.now(self._web3)
-        offer = market.outbid(
-            entry.purpose, old, entry.max_fee_per_gas, self._policy.bump_percent
-        )
+        offer = market.outbid(entry.purpose, old, entry.max_fee_per_gas, self._policy.bump_percent)
         call, gas = (Call(self.address, b""), TRANSFER_GAS) if cancels else (entry.call, entry.gas)
         version = self._sign(call, entry.nonce, gas, offer, cancels=cancels)
         entry, new = self._journal.outbid(entry, version)
@@ -273,7 +271,7 @@ class Sender:
             self._clock(),
         )
 
-    def _broadcast(self, entry: Entry) -> Entry:
+    def _broadcast(self, entry: Entry, reason: str = "") -> Entry:
         """Give the newest bytes to the node, once; what it says is noted and decides nothing."""
         try:
             [answer] = ask(
@@ -284,7 +282,7 @@ class Sender:
         refused = isinstance(answer, Refusal) and not any(
             known in answer.lower() for known in KNOWN_ALREADY
         )
-        return self._note(entry, f"The node refuses it: {answer}." if refused else "")
+        return self._note(entry, f"The node refuses it: {answer}." if refused else reason)
 
     def _note(self, entry: Entry, reason: str) -> Entry:
         if entry.reason == reason:

@@ -10,7 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from deploy.artifacts import load
+from eth_abi import decode
+from eth_utils import to_checksum_address
+from hexbytes import HexBytes
+
+from oracle.chain import calls
 from oracle.chain.deployment import Deployment
 from oracle.core.facts import Phase, Role, RoundKey, RoundState
 from oracle.core.parameters import RegistryParameters, RoundsParameters, TrustParameters
@@ -50,14 +54,18 @@ class State:
     """
     Both contracts at `block`, by default the latest one when this is made.
 
-    Reading a block whose state the node has forgotten raises what web3 raises.
+    `pin` names the block in requests where its number may not do: by its hash (EIP-1898), so that
+    no reorganisation comes between two reads. Reading a block whose state the node has forgotten
+    raises what web3 raises.
     """
 
-    def __init__(self, web3: Web3, deployment: Deployment, block: int | None = None) -> None:
+    def __init__(
+        self, web3: Web3, deployment: Deployment, block: int | None = None, *, pin: Any = None
+    ) -> None:
         self.block = web3.eth.block_number if block is None else block
+        self._pin = self.block if pin is None else pin
+        self._web3 = web3
         self._deployment = deployment
-        self._registry = _functions(web3, "NodeRegistry", deployment.registry.address)
-        self._rounds = _functions(web3, "QualityRounds", deployment.rounds.address)
 
     def key(self, round_id: int) -> RoundKey:
         """Return what every hash of the round is bound to."""
@@ -67,66 +75,80 @@ class State:
 
     def registry_parameters(self) -> RegistryParameters:
         """Return the parameters of the registry."""
-        stake, delay, no_commit, no_reveal, sink, trust = self._read(self._registry.parameters())
+        stake, delay, no_commit, no_reveal, sink, trust = self._registry("parameters")
         return RegistryParameters(stake, delay, no_commit, no_reveal, sink, TrustParameters(*trust))
 
     def node_count(self) -> int:
         """Return the number of nodes ever registered; ids run from 1 to this."""
-        return int(self._read(self._registry.nodeCount()))
+        return int(self._registry("nodeCount"))
 
     def node(self, node_id: int) -> Node:
         """Return a node; raise `UnknownNode`."""
-        owner, role, *rest = self._read(self._registry.nodeOf(node_id))
+        owner, role, *rest = self._registry("nodeOf", node_id)
         if role == Role.NONE:
             raise UnknownNode(node_id)
         return Node(node_id, owner, Role(role), *rest)
 
     def trust(self, node_id: int, domain: bytes) -> int:
         """Return a node's trust in a domain of 32 bytes, in TRUST_ONE."""
-        return int(self._read(self._registry.trustOf(node_id, domain)))
+        return int(self._registry("trustOf", node_id, domain))
 
     def evaluators(self) -> tuple[int, ...]:
         """Return the ids of the active evaluators in the order of their list."""
-        population = self._read(self._registry.populationAt(self.block))
+        population = self._registry("populationAt", self.block)
         return tuple(
-            self._read(self._registry.evaluatorAt(place, self.block)) for place in range(population)
+            self._registry("evaluatorAt", place, self.block) for place in range(population)
         )
 
     def slashed_balance(self) -> int:
         """Return the slashed stake that waits to be swept, wei."""
-        return int(self._read(self._registry.slashedBalance()))
+        return int(self._registry("slashedBalance"))
 
     # Rounds
 
     def rounds_parameters(self) -> RoundsParameters:
         """Return the parameters of the rounds contract."""
-        return RoundsParameters(*self._read(self._rounds.parameters()))
+        return RoundsParameters(*self._rounds("parameters"))
 
     def round_count(self) -> int:
         """Return the number of rounds ever opened; ids run from 1 to this."""
-        return int(self._read(self._rounds.roundCount()))
+        return int(self._rounds("roundCount"))
 
     def round(self, round_id: int) -> RoundState:
         """Return where a round stands; all but the phase is zero unless the round is running."""
-        phase = Phase(self._read(self._rounds.phaseOf(round_id)))
-        return RoundState(phase, *self._read(self._rounds.stateOf(round_id)))
+        phase = Phase(self._rounds("phaseOf", round_id))
+        return RoundState(phase, *self._rounds("stateOf", round_id))
 
     def digest(self, round_id: int) -> bytes:
         """Return the digest of a round's log."""
-        return bytes(self._read(self._rounds.digestOf(round_id)))
+        return bytes(self._rounds("digestOf", round_id))
 
     def seat(self, round_id: int, seat: int) -> int:
         """Return the id of the node in a seat of a running round, 0 if there is none."""
-        return int(self._read(self._rounds.seatOf(round_id, seat)))
+        return int(self._rounds("seatOf", round_id, seat))
 
     def credit(self, account: str) -> int:
         """Return what an account can withdraw, wei."""
-        return int(self._read(self._rounds.creditOf(account)))
+        return int(self._rounds("creditOf", account))
 
-    def _read(self, call: Any) -> Any:
-        return call.call(block_identifier=self.block)
+    def _registry(self, function: str, *arguments: Any) -> Any:
+        call = calls.registry(self._deployment, function, *arguments)
+        return self._answer(call, "NodeRegistry", function)
+
+    def _rounds(self, function: str, *arguments: Any) -> Any:
+        call = calls.rounds(self._deployment, function, *arguments)
+        return self._answer(call, "QualityRounds", function)
+
+    def _answer(self, call: calls.Call, contract: str, function: str) -> Any:
+        # web3's own contracts make a number of a block's hash.
+        transaction: Any = {"to": call.to, "data": HexBytes(call.data)}
+        answer = bytes(self._web3.eth.call(transaction, self._pin))
+        values = _checksummed(decode(calls.outputs(contract, function), answer))
+        return values[0] if len(values) == 1 else values
 
 
-def _functions(web3: Web3, name: str, address: str) -> Any:
-    checksummed = web3.to_checksum_address(address)
-    return web3.eth.contract(address=checksummed, abi=load(name).abi).functions
+def _checksummed(value: Any) -> Any:
+    """Return what a contract answered with its accounts as EIP-55 strings; it has no others."""
+    if isinstance(value, tuple):
+        return tuple(map(_checksummed, value))
+    return to_checksum_address(value) if isinstance(value, str) else value

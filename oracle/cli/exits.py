@@ -50,6 +50,7 @@ CODES = {
     "oracle.chain.deployment.DeploymentMalformed": Exit.USAGE,
     "oracle.chain.deployment.DeploymentNotFound": Exit.USAGE,
     "oracle.chain.devnet_server.AnvilMissing": Exit.USAGE,
+    "oracle.chain.journal.JournalMalformed": Exit.USAGE,
     "oracle.chain.state.UnknownNode": Exit.USAGE,
     "oracle.core.reveals.RevealRefused": Exit.USAGE,
     "oracle.core.settlement.QuorumMissing": Exit.USAGE,
@@ -81,11 +82,14 @@ CODES = {
     "oracle.chain.errors.Reverted": Exit.REVERTED,
     "oracle.chain.transactions.Unconfirmed": Exit.UNCONFIRMED,
     "oracle.audit.explanation.NotEnded": Exit.NOTHING_YET,
+    "oracle.chain.fees.FeeTooHigh": Exit.NOTHING_YET,
+    "oracle.chain.sender.NotPending": Exit.NOTHING_YET,
     # The key cannot do it.
     "oracle.chain.keys.KeyUnusable": Exit.KEY,
     "oracle.chain.transactions.Unfunded": Exit.KEY,
     # The chain is not the one that was meant.
     "deploy.deploy.DeploymentBroken": Exit.UNSAFE_CHAIN,
+    "oracle.chain.follower.ReorganisedPastFinality": Exit.UNSAFE_CHAIN,
     "oracle.chain.rpc.WrongChain": Exit.UNSAFE_CHAIN,
 }
 
