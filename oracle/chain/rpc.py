@@ -1,5 +1,5 @@
 """
-The connection to a node: one HTTP endpoint, or a local chain inside this process.
+The connection to a node: an HTTP endpoint, several as one, or a local chain in this process.
 
 This module decides what is asked again and what is not. Reads are repeated, patiently, when the
 node cannot be reached or asks for less; a transaction is sent once, because only its sender can
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
@@ -31,6 +31,8 @@ ATTEMPTS = 6
 FIRST_PAUSE = 0.25  # seconds, doubled after each attempt
 LONGEST_PAUSE = 30.0
 TIMEOUT = 30.0
+SHORT_TIMEOUT = 10.0
+"""Seconds that one of several nodes has for an answer."""
 WRITES = frozenset({"eth_sendRawTransaction"})
 _BUSY = frozenset({429, 502, 503, 504})
 _LIMIT_EXCEEDED = frozenset({-32005, 429})
@@ -43,6 +45,13 @@ class RpcUnreachable(Exception):
         super().__init__(f"The node at {urlsplit(url).hostname or url} gave no answer: {reason}.")
 
 
+class AgreementImpossible(Exception):
+    """More nodes have to agree than there are."""
+
+    def __init__(self, agree: int, nodes: int) -> None:
+        super().__init__(f"{agree} nodes have to agree, and {nodes} are given.")
+
+
 class WrongChain(Exception):
     """The node is on another chain than the one that was meant."""
 
@@ -53,26 +62,51 @@ class WrongChain(Exception):
 
 
 def connect(
-    url: str, *, chain_id: int | None = None, timeout: float = TIMEOUT, attempts: int = ATTEMPTS
+    urls: str | Sequence[str],
+    *,
+    agree: int | None = None,
+    chain_id: int | None = None,
+    timeout: float = TIMEOUT,
+    attempts: int = ATTEMPTS,
 ) -> Web3:
     """
-    Return a `Web3` on the node at `url`, `http(s)://…` or `eth-tester`.
+    Return a `Web3` on the node at a URL, `http(s)://…` or `eth-tester`, or on several as one.
 
-    Raises `RpcUnreachable`, and `WrongChain` unless the node is on `chain_id`.
+    Several are given one by one or with commas between; `agree` of them have to say alike what is
+    settled on, by default more than half. Raises `RpcUnreachable`, and `WrongChain` unless the
+    node is on `chain_id`.
     """
-    if url == IN_PROCESS:
+    given = [urls] if isinstance(urls, str) else urls
+    each = [url for part in given for url in part.replace(" ", "").split(",") if url]
+    if each == [IN_PROCESS]:
         from oracle.chain import devnet, devnet_rpc
 
         web3 = devnet_rpc.connect(devnet.Devnet())
-    elif url.startswith(("http://", "https://")):
-        web3 = Web3(HttpProvider(url, timeout=timeout, attempts=attempts))
+    else:
+        for url in each or [""]:
+            if not url.startswith(("http://", "https://")):
+                reason = f"its URL starts neither with http:// nor is it {IN_PROCESS}"
+                raise RpcUnreachable(url, reason)
+        if len(each) > 1:
+            # The others answer meanwhile.
+            timeout, attempts = min(timeout, SHORT_TIMEOUT), 1
+        providers = [HttpProvider(url, timeout=timeout, attempts=attempts) for url in each]
+        web3 = Web3(_together(providers, agree))
         # Some chains put more into `extraData` than web3 accepts by itself.
         web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
-    else:
-        raise RpcUnreachable(url, f"its URL starts neither with http:// nor is it {IN_PROCESS}")
     if chain_id is not None and (found := web3.eth.chain_id) != chain_id:
         raise WrongChain(chain_id, found)
     return web3
+
+
+def _together(providers: list[HttpProvider], agree: int | None) -> JSONBaseProvider:
+    if not 1 <= (agree or 1) <= len(providers):
+        raise AgreementImpossible(agree or 1, len(providers))
+    if len(providers) == 1:
+        return providers[0]
+    from oracle.chain.agreement import AgreeingProvider
+
+    return AgreeingProvider(providers, agree)
 
 
 class HttpProvider(JSONBaseProvider):
@@ -94,7 +128,12 @@ class HttpProvider(JSONBaseProvider):
         self._sessions = threading.local()
 
     def __str__(self) -> str:
-        return f"RPC connection to {urlsplit(self._url).hostname}"
+        return f"RPC connection to {self.host}"
+
+    @property
+    def host(self) -> str:
+        """The name of the node, without what its URL may hold in secret."""
+        return str(urlsplit(self._url).hostname)
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         """Return the node's answer, an error of its own included; raise `RpcUnreachable`."""

@@ -51,6 +51,7 @@ CODES = {
     "oracle.chain.deployment.DeploymentNotFound": Exit.USAGE,
     "oracle.chain.devnet_server.AnvilMissing": Exit.USAGE,
     "oracle.chain.journal.JournalMalformed": Exit.USAGE,
+    "oracle.chain.rpc.AgreementImpossible": Exit.USAGE,
     "oracle.chain.state.UnknownNode": Exit.USAGE,
     "oracle.core.reveals.RevealRefused": Exit.USAGE,
     "oracle.core.settlement.QuorumMissing": Exit.USAGE,
