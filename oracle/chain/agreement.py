@@ -10,11 +10,9 @@ says so. Retries within one node, `rpc` decides.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, cast
@@ -23,6 +21,7 @@ from web3.providers.base import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
 from oracle.chain.rpc import WRITES, HttpProvider, RpcUnreachable
+from oracle.chain.votes import ESSENCE, Votes
 
 ASIDE = 30.0
 """Seconds that a node is left out for."""
@@ -32,24 +31,6 @@ GRACE = 1.0
 """Seconds that are waited for more answers once there are enough."""
 _WAITING = 4
 """Requests that a slow node may owe before it is not asked any more."""
-
-_BLOCK = ("hash", "number", "parentHash", "timestamp", "baseFeePerGas", "transactions")
-_LOG = ("address", "topics", "data", "blockNumber", "blockHash", "transactionHash", "logIndex")
-_RECEIPT = ("transactionHash", "blockNumber", "blockHash", "status", "contractAddress", "gasUsed")
-_ESSENCE: Mapping[str, tuple[str, ...] | None] = {
-    "eth_chainId": None,
-    "eth_blockNumber": None,
-    "eth_call": None,
-    "eth_getBalance": None,
-    "eth_getBlockByHash": _BLOCK,
-    "eth_getBlockByNumber": _BLOCK,
-    "eth_getCode": None,
-    "eth_getLogs": _LOG,
-    "eth_getStorageAt": None,
-    "eth_getTransactionCount": None,
-    "eth_getTransactionReceipt": _RECEIPT,
-}
-"""The reads that have to agree, and the fields that count where nodes may add more."""
 
 Request = tuple[RPCEndpoint, Any]
 _Answer = tuple["_Node", "list[RPCResponse] | Exception"]
@@ -121,9 +102,7 @@ class AgreeingProvider(JSONBaseProvider):
 
     def _answers(self, requests: Sequence[Request]) -> list[RPCResponse]:
         """Answer each kind of request in its way, and put the answers in order."""
-        agreed = [
-            i for i, (method, params) in enumerate(requests) if _is_settled_on(method, params)
-        ]
+        agreed = [i for i, request in enumerate(requests) if _is_settled_on(request)]
         writes = [i for i, (method, _) in enumerate(requests) if method in WRITES]
         rest = sorted({*range(len(requests))} - {*agreed} - {*writes})
         answers: dict[int, RPCResponse] = {}
@@ -147,7 +126,7 @@ class AgreeingProvider(JSONBaseProvider):
             if all(method == "eth_blockNumber" for method, _ in requests):
                 answer = {"jsonrpc": "2.0", "id": 1, "result": hex(height)}
                 return [cast(RPCResponse, answer)] * len(requests)
-        votes = _Votes([method for method, _ in requests], self.agree)
+        votes = Votes[_Node]([method for method, _ in requests], self.agree)
         for node, found in self._ask_all(nodes, requests, len(nodes)):
             votes.count(node, found)
             if votes.are_decided:
@@ -161,7 +140,7 @@ class AgreeingProvider(JSONBaseProvider):
     def _height(self, nodes: Sequence[_Node]) -> tuple[int, list[_Node]]:
         """Return the highest block that enough nodes have, and those that have it."""
         heights: dict[_Node, int] = {}
-        request = (RPCEndpoint("eth_blockNumber"), [])
+        request: Request = (RPCEndpoint("eth_blockNumber"), [])
         for node, [answer] in self._ask_all(nodes, [request], self.agree):
             if isinstance(answer.get("result"), str):
                 heights[node] = int(answer["result"], 16)
@@ -184,9 +163,10 @@ class AgreeingProvider(JSONBaseProvider):
                 refusal = refusal or answer
             else:
                 taken = answer
-        if (answer := taken or refusal) is None:
+        said = taken or refusal
+        if said is None:
             raise RpcUnreachable(str(self), "no node answers")
-        return answer
+        return said
 
     def _first(self, requests: Sequence[Request]) -> list[RPCResponse]:
         failure = RpcUnreachable(str(self), "no node answers")
@@ -293,57 +273,10 @@ class _Node:
             answers.put((self, found))
 
 
-class _Votes:
-    """The answers to some requests, by what they say."""
-
-    def __init__(self, methods: Sequence[str], needed: int) -> None:
-        self._methods = methods
-        self._needed = needed
-        self._counts: list[Counter[str]] = [Counter() for _ in methods]
-        self._answers: list[dict[str, RPCResponse]] = [{} for _ in methods]
-        self._by: list[dict[_Node, str]] = [{} for _ in methods]
-
-    def count(self, node: _Node, found: Sequence[RPCResponse]) -> None:
-        for i, (method, answer) in enumerate(zip(self._methods, found, strict=True)):
-            key = _essence(method, answer)
-            self._counts[i][key] += 1
-            self._answers[i].setdefault(key, answer)
-            self._by[i][node] = key
-
-    @property
-    def are_decided(self) -> bool:
-        return all(self._winner(i) is not None for i in range(len(self._methods)))
-
-    def answers(self) -> list[RPCResponse]:
-        return [
-            self._answers[i][winner]
-            for i in range(len(self._methods))
-            if (winner := self._winner(i)) is not None
-        ]
-
-    def worst(self) -> tuple[str, int]:
-        """Return the method that is agreed on least, and how many agree."""
-        most = [max(counts.values(), default=0) for counts in self._counts]
-        return self._methods[most.index(min(most))], min(most)
-
-    def liars(self) -> set[_Node]:
-        """Return who said something else than enough others; to know nothing is no lie."""
-        return {
-            node
-            for i, by in enumerate(self._by)
-            for node, key in by.items()
-            if key != self._winner(i) and not _is_ignorance(self._answers[i][key])
-        }
-
-    def _winner(self, i: int) -> str | None:
-        [(key, votes)] = self._counts[i].most_common(1) or [("", 0)]
-        return key if votes >= self._needed else None
-
-
 def _is_settled_on(request: Request) -> bool:
     """Return whether a request has to be agreed on; what is pending differs from node to node."""
     method, params = request
-    return method in _ESSENCE and "pending" not in params
+    return method in ESSENCE and "pending" not in params
 
 
 def _asks_for_latest(request: Request) -> bool:
@@ -354,30 +287,3 @@ def _asks_for_latest(request: Request) -> bool:
 def _at(height: int, request: Request) -> Request:
     method, params = request
     return method, [hex(height) if each == "latest" else each for each in params]
-
-
-def _essence(method: str, answer: RPCResponse) -> str:
-    """Return what an answer says, without what nodes may say differently."""
-    if "error" in answer:
-        error = answer["error"]
-        data = error.get("data") if isinstance(error, dict) else None
-        return json.dumps({"refused": data}, sort_keys=True)
-    result, fields = answer.get("result"), _ESSENCE[method]
-    if fields is not None and isinstance(result, list):
-        result = [_fields(fields, each) for each in result]
-    elif fields is not None:
-        result = _fields(fields, result)
-    return json.dumps(result, sort_keys=True).lower()
-
-
-def _fields(fields: tuple[str, ...], value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    chosen = {each: value.get(each) for each in fields}
-    if isinstance(sent := chosen.get("transactions"), list):
-        chosen["transactions"] = [each["hash"] if isinstance(each, dict) else each for each in sent]
-    return chosen
-
-
-def _is_ignorance(answer: RPCResponse) -> bool:
-    return "error" in answer or answer.get("result") in (None, [])
