@@ -30,6 +30,7 @@ from oracle.cli import (
     settling,
     studying,
     token,
+    transactions,
     workload,
 )
 from oracle.cli.exits import Exit, exit_of
@@ -63,6 +64,7 @@ for module in (
     explain,
     studying,
     plan,
+    transactions,
 ):
     module.add_to(app)
 

@@ -52,7 +52,7 @@ def deploy(
     chosen = load_parameters(parameters)
     address = None if token is None else address_of(token, writing.keystore)
     signer = signer_of(writing, output)
-    web3 = connect(writing.rpc_url, chain_id=writing.chain, attempts=ATTEMPTS)
+    web3 = connect(writing.rpc_url, agree=writing.agree, chain_id=writing.chain, attempts=ATTEMPTS)
     chain_id = web3.eth.chain_id
     transactor = Transactor(
         web3,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -42,8 +42,22 @@ class Reading(Printing):
     """Which node is asked, and about which deployment."""
 
     rpc_url: Annotated[
-        str, typer.Option("--rpc-url", envvar="ETH_RPC_URL", help="The node's URL.")
-    ] = URL
+        list[str],
+        typer.Option(
+            "--rpc-url",
+            envvar="ETH_RPC_URL",
+            help="The node's URL; of several, one by one or with commas, most have to agree.",
+        ),
+    ] = field(default_factory=lambda: [URL])
+    agree: Annotated[
+        int | None,
+        typer.Option(
+            "--agree",
+            envvar="POQ_AGREE",
+            min=1,
+            help="How many nodes have to agree, by default more than half.",
+        ),
+    ] = None
     chain: Annotated[
         int | None, typer.Option("--chain", envvar="CHAIN", help="Refuse any other chain id.")
     ] = None
@@ -129,8 +143,15 @@ def _parameters_of(group: type[Any]) -> list[inspect.Parameter]:
         inspect.Parameter(
             each.name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=each.default,
+            default=_default_of(each),
             annotation=hints[each.name],
         )
         for each in fields(group)
     ]
+
+
+def _default_of(option: Field[Any]) -> Any:
+    """Return the default of an option, or what says that it has to be given."""
+    if option.default_factory is not MISSING:
+        return option.default_factory()
+    return inspect.Parameter.empty if option.default is MISSING else option.default

@@ -125,4 +125,4 @@ def _readable(name: str, value: Any) -> str:
         return tokens(int(value))
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value)
+    return "" if value is None else str(value)

@@ -44,7 +44,9 @@ class Session:
     def __init__(self, options: Reading) -> None:
         self.options = options
         self.output: Output = options.output()
-        self.web3: Web3 = connect(options.rpc_url, chain_id=options.chain, attempts=ATTEMPTS)
+        self.web3: Web3 = connect(
+            options.rpc_url, agree=options.agree, chain_id=options.chain, attempts=ATTEMPTS
+        )
         self.chain_id = self.web3.eth.chain_id
         self.deployment: Deployment = read_deployment(options.deployments, self.chain_id)
         self._check_code()
