@@ -15,21 +15,21 @@ import pytest
 from web3 import Web3
 
 from deploy.artifacts import Artifact
-from oracle.chain.batches import ask
+from oracle.chain.batches import Refusal, ask
 from oracle.chain.calls import Call
 from oracle.chain.deployment import Deployment
-from oracle.chain.devnet import MNEMONIC, Devnet
+from oracle.chain.devnet import CHAIN_ID, MNEMONIC, Devnet
 from oracle.chain.fees import FeePolicy
 from oracle.chain.follower import Follower
 from oracle.chain.journal import Journal, Status
 from oracle.chain.keys import Signer
-from oracle.chain.rpc import connect
+from oracle.chain.rpc import RpcUnreachable, connect
 from oracle.chain.sender import Sender
 from tests.chain.test_follower import told
 from tests.chain.test_rounds import Network, deploy_network, reveals_of
 
 SEED = 11
-DEPTHS = (1, 5, 30)
+DEPTHS = (1, 5, 64)
 TRANSACTIONS = 12
 DEADLINE = 60.0  # seconds
 CAP = 10**12
@@ -48,16 +48,16 @@ class Anvil:
         deadline = time.monotonic() + DEADLINE
         while True:
             try:
-                self.web3: Web3 = connect(self.url, attempts=1)
-                self.web3.eth.chain_id
+                self.web3: Web3 = connect(self.url, chain_id=CHAIN_ID, attempts=1)
                 return
-            except Exception:
+            except RpcUnreachable:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
 
     def ask(self, method: str, *params: Any) -> Any:
         [answer] = ask(self.web3, [(method, list(params))])
+        assert not isinstance(answer, Refusal), answer
         return answer
 
     def stop(self) -> None:
@@ -90,6 +90,7 @@ def test_a_reorganisation_of_a_round_leaves_what_a_fresh_start_finds(
 ) -> None:
     deployment: Deployment = network.deployment
     follower = Follower(network.web3, deployment)
+    node.ask("anvil_mine", hex(80))
     network.open()
     network.draw()
     network.commit(reveals_of(range(4)))
@@ -97,7 +98,6 @@ def test_a_reorganisation_of_a_round_leaves_what_a_fresh_start_finds(
     assert drawn.round(1) == drawn.state().round(1)
     assert drawn.round(1).committed == 0b1111
     node.ask("anvil_reorg", depth, [])
-    node.ask("evm_mine")
     view = follower.advance()
     assert told(view) == told(Follower(network.web3, deployment).advance())
     assert view.round(1) == view.state().round(1)
