@@ -38,6 +38,13 @@ if TYPE_CHECKING:
 __all__ = ["FeePolicy", "FeeTooHigh", "NotPending", "Sender"]
 
 TRANSFER_GAS = 21_000
+HASTE = 2
+"""
+Blocks that a transaction which a node knows is left alone for.
+
+Before, a call cannot tell whether it makes sense: the pending block may hold it, and the latest one
+may be a block too early for it.
+"""
 
 
 class NotPending(Exception):
@@ -74,6 +81,8 @@ class Sender:
         self._policy = fees
         self._clock = clock
         self._chain_id = web3.eth.chain_id
+        self._since: dict[bytes, int] = {}
+        """At which block each newest pending transaction was first attended to."""
 
     def send(self, purpose: str, call: Call, *, max_fee_per_gas: int | None = None) -> Entry:
         """
@@ -112,15 +121,18 @@ class Sender:
         Learn what the chain did up to `view`, and do what that asks for; call it once a tick.
 
         Sends the same bytes again of what a reorganisation, a node or a restart lost, pays more for
-        what waits too long, fills nonces that nobody else fills. Returns the entries whose status
-        or reason changed. Raises `RpcUnreachable`.
+        what waits too long, gives up what makes no sense any more, fills nonces that nobody else
+        fills. Returns the entries whose status or reason changed. Raises `RpcUnreachable`; what was
+        learnt before is in the journal, where `find` finds it.
         """
         before = self._journal.unsettled(self._chain_id, self.address)
         outcomes = Outcomes(self._web3, self._journal, self._reverts, view)
         count = outcomes.nonce(self.address)
         after = outcomes.judge(before, count)
         pending = [each for each in after if each.status is Status.PENDING]
-        acted = {each.entry.key: self._attend(each) for each in self._waiting(pending, count)}
+        head = view.head.number
+        self._since = {each.hash: self._since.get(each.hash, head) for each in pending}
+        acted = {each.entry.key: self._attend(each, head) for each in self._waiting(pending, count)}
         self._fill_gaps(after, count)
         now = [acted.get(each.key, each) for each in after]
         return tuple(
@@ -158,18 +170,18 @@ class Sender:
             for entry, answer in zip(pending, answers, strict=True)
         ]
 
-    def _attend(self, waiting: _Waiting) -> Entry:
+    def _attend(self, waiting: _Waiting, head: int) -> Entry:
         """Do what a pending entry needs now."""
         entry = waiting.entry
         impatient = self._clock() - entry.newest.signed_at >= self._policy.patience
-        if waiting.known and not (impatient and waiting.first):
+        if waiting.known and (not waiting.first or head < self._since[entry.hash] + HASTE):
             return self._note(entry, "")
         if not entry.cancelling and (self._is_displaced(entry) or self._fails_now(entry)):
             # Only the first in line is judged on the state that it will meet.
             return self._give_up(entry) if waiting.first else entry
         if impatient and waiting.first:
             return self._renew(entry, waiting.known)
-        return self._broadcast(entry)
+        return self._note(entry, "") if waiting.known else self._broadcast(entry)
 
     def _give_up(self, entry: Entry) -> Entry:
         try:

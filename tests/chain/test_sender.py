@@ -14,7 +14,7 @@ from oracle.chain.fees import FeePolicy, FeeTooHigh
 from oracle.chain.journal import Entry, Journal, Status
 from oracle.chain.keys import Signer
 from oracle.chain.rpc import RpcUnreachable
-from oracle.chain.sender import NotPending, Sender
+from oracle.chain.sender import HASTE, NotPending, Sender
 from oracle.chain.transactions import Unfunded
 from tests.chain import fake_node
 from tests.chain.fake_node import FakeNode, read, view_of
@@ -272,14 +272,37 @@ def test_what_failed_in_its_block_says_so_and_may_be_sent_again(
     assert again.hash != entry.hash
 
 
+def test_what_was_sent_anew_is_not_sent_a_second_time_by_a_reorganisation(
+    sender: Sender, node: FakeNode
+) -> None:
+    sender.send("a", call(1))
+    sent = node.mempool[sender.address, 0]
+    node.blocks.append(
+        fake_node.FakeBlock(Block(1, b"\1" * 32, node.head.hash, 12), ((sent, False),))
+    )
+    node.forget()
+    sender.advance(view_of(node))
+    sender.send("a", call(1))
+    node.reorganise(1, keep=False)
+    node.forget()
+    sender.advance(view_of(node))
+    assert node.mempool[sender.address, 0].data == b""
+    assert node.mempool[sender.address, 1].data == call(1).data
+    node.mine()
+    assert node.done() == [call(1).data]
+
+
 def test_what_waits_too_long_is_paid_more_for_at_the_same_nonce(
     sender: Sender, node: FakeNode, clock: Clock
 ) -> None:
     first = sender.send("a", call(1))
     node.base_fee *= 20
     sender.advance(view_of(node))
-    assert len(node.received) == 1
     clock.now += PATIENCE
+    sender.advance(view_of(node))
+    assert len(node.received) == 1
+    for _ in range(HASTE):
+        node.mine()
     sender.advance(view_of(node))
     old, new = node.received
     assert (new.nonce, new.data) == (old.nonce, old.data)
@@ -296,8 +319,11 @@ def test_no_bump_goes_above_the_cap_and_what_waits_says_so(
     sender: Sender, node: FakeNode, clock: Clock
 ) -> None:
     sender.send("a", call(1))
+    sender.advance(view_of(node))
     node.base_fee = 2 * CAP
     clock.now += PATIENCE
+    for _ in range(HASTE):
+        node.mine()
     [waiting] = sender.advance(view_of(node))
     assert waiting.status is Status.PENDING
     assert f"at most {CAP} is allowed" in waiting.reason
@@ -308,6 +334,25 @@ def test_no_bump_goes_above_the_cap_and_what_waits_says_so(
     node.mine()
     [mined] = sender.advance(view_of(node))
     assert (mined.status, mined.reason) == (Status.MINED, "")
+
+
+def test_what_waits_and_makes_no_sense_any_more_is_outbid_before_it_can_fail(
+    sender: Sender, node: FakeNode
+) -> None:
+    sender.send("a", call(1))
+    sender.advance(view_of(node))
+    node.base_fee *= 20
+    rival = Signer.from_private_key("0x" + "33" * 32)
+    Sender(node.web3, rival, Journal(), RevertDecoder(), FeePolicy(CAP)).send("b", call(2))
+    held = node.mempool.pop((sender.address, 0))
+    Sender(node.web3, rival, Journal(), RevertDecoder(), FeePolicy(CAP)).send("a", call(1))
+    node.mempool[sender.address, 0] = held
+    for _ in range(HASTE):
+        node.mine()
+    sender.advance(view_of(node))
+    assert found(sender, "a").cancelling
+    node.mine()
+    assert [each.status for each in sender.advance(view_of(node))] == [Status.CANCELLED]
 
 
 def test_a_cancelled_purpose_moves_nothing_and_may_be_sent_again(
