@@ -21,7 +21,7 @@ CALL = Call("0x" + "22" * 20, b"\1\2")
 EACH = 15
 WRITERS = 3
 KILLS = 5
-MANY_KILLS = 1_000
+MANY_KILLS = 300
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 WRITER = """
