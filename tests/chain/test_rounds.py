@@ -12,6 +12,7 @@ import pytest
 from eth_abi import encode
 from eth_utils import keccak
 from web3 import Web3
+from web3.exceptions import Web3Exception
 from web3.types import Nonce
 from web3.utils import get_create_address
 
@@ -22,6 +23,7 @@ from oracle.chain.deployment import DeployedContract, Deployment
 from oracle.chain.devnet import Devnet
 from oracle.chain.devnet_server import serve
 from oracle.chain.errors import RevertDecoder, Reverted
+from oracle.chain.follower import Follower
 from oracle.chain.keys import Signer
 from oracle.chain.logs import EventDecoder, read_logs
 from oracle.chain.receipts import sign_receipt
@@ -285,6 +287,54 @@ def test_a_state_stays_at_its_block(network: Network) -> None:
     assert after.evaluators() == (5, 2, 3, 4)
     assert after.node(1).exitable_at > 0
     assert State(network.web3, network.deployment, before.block).evaluators() == (1, 2, 3, 4, 5)
+
+
+def test_a_state_can_be_pinned_to_the_hash_of_a_block(network: Network) -> None:
+    before = network.state()
+    block_hash = bytes(network.web3.eth.get_block(before.block)["hash"])
+    network.open()
+    pinned = State(
+        network.web3,
+        network.deployment,
+        before.block,
+        pin={"blockHash": "0x" + block_hash.hex()},
+    )
+    assert (pinned.round_count(), network.state().round_count()) == (0, 1)
+    lost = State(network.web3, network.deployment, 1, pin={"blockHash": "0x" + "99" * 32})
+    with pytest.raises(Web3Exception, match="not found"):
+        lost.round_count()
+
+
+def test_the_followers_view_says_of_each_step_what_the_contract_says(network: Network) -> None:
+    follower = Follower(network.web3, network.deployment)
+    reveals = reveals_of(range(4))
+
+    def reveal() -> None:
+        proof = commit_proof(round_history(network.web3, network.deployment, 1).drawn(), 2)
+        shown = reveals[2]
+        network.send_to_rounds(
+            REQUESTER, "reveal", 1, 2, proof.as_tuple(), shown.salt, shown.scores
+        )
+
+    for step in (
+        network.open,
+        network.draw,
+        lambda: network.commit(reveals[:3]),
+        lambda: network.commit(reveals[3:]),
+        reveal,
+    ):
+        step()
+        view = follower.advance()
+        assert view.running == (1,)
+        assert view.round(1) == view.state().round(1)
+        assert view.history(1) == round_history(network.web3, network.deployment, 1)
+    facts = view.history(1).drawn()
+    settlement = settle(facts, network.deployment.rounds_parameters, reveals)
+    network.send_to_rounds(REQUESTER, "settle", *settlement.arguments())
+    view = follower.advance()
+    assert view.running == ()
+    assert view.round(1) == view.state().round(1)
+    assert isinstance(view.history(1).end, Settled)
 
 
 def test_the_draw_of_the_block_before_succeeds_at_once_and_is_the_cores(network: Network) -> None:
