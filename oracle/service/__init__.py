@@ -1,0 +1,1 @@
+"""The daemons: what they agree on, the oracle, the nodes, and what operators see of them."""
