@@ -110,6 +110,31 @@ class Writing(Signing):
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving(Signing):
+    """How a daemon follows the chain, sends, and is reached."""
+
+    data_dir: Annotated[
+        Path,
+        typer.Option("--data-dir", envvar="POQ_DATA_DIR", help="Its own directory: what it knows."),
+    ]
+    host: Annotated[
+        str, typer.Option("--host", envvar="POQ_HOST", help="The address to listen on.")
+    ] = "127.0.0.1"
+    poll: Annotated[
+        float,
+        typer.Option("--poll", envvar="POQ_POLL", min=0.05, help="Seconds between two looks."),
+    ] = 1.0
+    finality: Annotated[
+        int,
+        typer.Option("--finality", envvar="POQ_FINALITY", min=1, help="Blocks that end doubt."),
+    ] = 64
+    max_fee: Annotated[
+        str,
+        typer.Option("--max-fee", envvar="POQ_MAX_FEE", help="The most for a unit of gas, ever."),
+    ] = "200gwei"
+
+
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
     """Return `command` for typer: each parameter of an option group is spread into its fields."""
     hints = get_type_hints(command, include_extras=True)

@@ -50,6 +50,12 @@ def cancellable_at(parameters: RoundsParameters, drawn_at: int) -> int:
     return reveals_close_at(parameters, drawn_at) + parameters.settle_window
 
 
+def commits_closed(state: RoundState, parameters: RoundsParameters, now: int) -> bool:
+    """Say whether nobody can commit to a drawn round in a block of this second or a later one."""
+    every_seat = (1 << state.panel_size) - 1
+    return now >= commits_close_at(parameters, state.drawn_at) or state.committed == every_seat
+
+
 def may_draw(state: RoundState, block: int) -> Verdict:
     """Say whether the panel can be drawn in a block of this number."""
     if state.phase is not Phase.OPEN:
@@ -147,9 +153,9 @@ def _seat_obstacle(state: RoundState, seat: int) -> Verdict | None:
 
 
 def _commits_open(state: RoundState, parameters: RoundsParameters, now: int) -> Verdict | None:
-    closes_at = commits_close_at(parameters, state.drawn_at)
-    if now >= closes_at or state.committed == (1 << state.panel_size) - 1:
+    if commits_closed(state, parameters, now):
         return None
+    closes_at = commits_close_at(parameters, state.drawn_at)
     return _refused(f"commits are open until {closes_at}", closes_at)
 
 

@@ -19,6 +19,7 @@ from types import FrameType
 from web3.exceptions import Web3Exception
 
 from oracle.chain.errors import Reverted
+from oracle.chain.follower import ReorganisedPastFinality
 from oracle.chain.logs import LogsUnavailable, NodeBehind, NotCanonical
 from oracle.chain.rounds import LogMissing
 from oracle.chain.rpc import RpcUnreachable, WrongChain
@@ -26,8 +27,8 @@ from oracle.service.health import Pulse
 from oracle.service.logging import Logger
 from oracle.service.metrics import DaemonMetrics
 
-FATAL: tuple[type[Exception], ...] = (WrongChain,)
-"""What no later tick can mend: the chain is not the one that was meant."""
+FATAL: tuple[type[Exception], ...] = (ReorganisedPastFinality, WrongChain)
+"""What no later tick can mend: the chain is not the one that it was, or was meant."""
 PASSING: tuple[type[Exception], ...] = (
     RpcUnreachable,
     Web3Exception,

@@ -12,36 +12,34 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from oracle.chain.rpc import RpcUnreachable
 
 TICK_SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
-WEI = 10**18
 
 
 class DaemonMetrics:
     """What every daemon has."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        own = self.registry
+        registry = self.registry = CollectorRegistry()
         self.ticks = Counter(
-            "poq_ticks", "Looks at the chain, by how they ended.", ["end"], registry=own
+            "poq_ticks", "Looks at the chain, by how they ended.", ["end"], registry=registry
         )
         self.tick_seconds = Histogram(
-            "poq_tick_seconds", "Seconds that a look took.", buckets=TICK_SECONDS, registry=own
+            "poq_tick_seconds", "Seconds that a look took.", buckets=TICK_SECONDS, registry=registry
         )
         self.errors = Counter(
             "poq_errors",
             "Errors that broke something off, by their class.",
             ["error"],
-            registry=own,
+            registry=registry,
         )
-        self.rpc_errors = Counter("poq_rpc_errors", "Errors of the node among them.", registry=own)
-        self.head_block = Gauge("poq_head_block", "Number of the latest block seen.", registry=own)
+        self.rpc_errors = Counter("poq_rpc_errors", "Errors of the node among them.", registry=registry)
+        self.head_block = Gauge("poq_head_block", "Number of the latest block seen.", registry=registry)
         self.head_age = Gauge(
-            "poq_head_age_seconds", "Age of the latest block by this machine's clock.", registry=own
+            "poq_head_age_seconds", "Age of the latest block by this machine's clock.", registry=registry
         )
-        self.balance = Gauge("poq_balance_ether", "What the key has to pay gas with.", registry=own)
-        self.pending = Gauge("poq_pending_transactions", "Sent, and not final yet.", registry=own)
+        self.balance = Gauge("poq_balance_ether", "What the key has to pay gas with.", registry=registry)
+        self.pending = Gauge("poq_pending_transactions", "Sent, and not final yet.", registry=registry)
         self.transactions = Counter(
-            "poq_transactions", "Changes of transactions, by new status.", ["status"], registry=own
+            "poq_transactions", "Changes of transactions, by new status.", ["status"], registry=registry
         )
 
     def count_error(self, error: Exception) -> None:
@@ -56,24 +54,24 @@ class OracleMetrics(DaemonMetrics):
 
     def __init__(self) -> None:
         super().__init__()
-        own = self.registry
+        registry = self.registry
         self.rounds = Gauge(
-            "poq_rounds", "Rounds that have not ended, by phase.", ["phase"], registry=own
+            "poq_rounds", "Rounds that have not ended, by phase.", ["phase"], registry=registry
         )
         self.reveals = Counter(
-            "poq_reveals", "Reveals handed over, by what became of them.", ["code"], registry=own
+            "poq_reveals", "Reveals handed over, by what became of them.", ["code"], registry=registry
         )
         self.held = Gauge(
-            "poq_reveals_held", "Reveals kept for rounds that are not final.", registry=own
+            "poq_reveals_held", "Reveals kept for rounds that are not final.", registry=registry
         )
         self.sent = Counter(
-            "poq_calls", "Calls sent to the contracts, by kind.", ["call"], registry=own
+            "poq_calls", "Calls sent to the contracts, by kind.", ["call"], registry=registry
         )
         self.settlements = Counter(
-            "poq_settlements", "Own settlements that are final.", registry=own
+            "poq_settlements", "Own settlements that are final.", registry=registry
         )
         self.withheld = Counter(
             "poq_incomplete_histories",
             "Times that a round's logs did not hash to its digest: the node withholds some.",
-            registry=own,
+            registry=registry,
         )
