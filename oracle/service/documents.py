@@ -19,7 +19,11 @@ Address = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{40}$")]
 Hash = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{64}$")]
 Data = Annotated[str, StringConstraints(pattern=r"^0x([0-9a-f]{2})*$")]
 Uint16 = Annotated[int, Field(ge=0, lt=2**16)]
+Uint63 = Annotated[int, Field(ge=0, lt=2**63)]
 Uint32 = Annotated[int, Field(ge=0, lt=2**32)]
+
+_LONGEST_PLACE = 80
+"""Characters: whoever wrote the document chose the names of its fields."""
 
 
 class _Document(BaseModel):
@@ -58,9 +62,9 @@ class RevealFile(_Document):
     """What opens a seat's commitment."""
 
     kind: Literal["reveal"] = "reveal"
-    chainId: int
+    chainId: Uint63
     rounds: Address
-    round: int
+    round: Uint63
     seat: Annotated[int, Field(ge=0, lt=MAX_SEATS)]
     nodeId: Uint32
     salt: Hash
@@ -80,5 +84,5 @@ def parse(kind: type[Document], content: bytes) -> Document:
         return kind.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
+        place = ".".join(map(str, first["loc"]))[:_LONGEST_PLACE]
         raise DocumentMalformed(f"{place}: {first['msg']}" if place else first["msg"]) from None

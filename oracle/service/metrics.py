@@ -31,15 +31,28 @@ class DaemonMetrics:
             ["error"],
             registry=registry,
         )
-        self.rpc_errors = Counter("poq_rpc_errors", "Errors of the node among them.", registry=registry)
-        self.head_block = Gauge("poq_head_block", "Number of the latest block seen.", registry=registry)
-        self.head_age = Gauge(
-            "poq_head_age_seconds", "Age of the latest block by this machine's clock.", registry=registry
+        self.rpc_errors = Counter(
+            "poq_rpc_errors", "Errors of the node among them.", registry=registry
         )
-        self.balance = Gauge("poq_balance_ether", "What the key has to pay gas with.", registry=registry)
-        self.pending = Gauge("poq_pending_transactions", "Sent, and not final yet.", registry=registry)
+        self.head_block = Gauge(
+            "poq_head_block", "Number of the latest block seen.", registry=registry
+        )
+        self.head_age = Gauge(
+            "poq_head_age_seconds",
+            "Age of the latest block by this machine's clock.",
+            registry=registry,
+        )
+        self.balance = Gauge(
+            "poq_balance_ether", "What the key has to pay gas with.", registry=registry
+        )
+        self.pending = Gauge(
+            "poq_pending_transactions", "Sent, and not final yet.", registry=registry
+        )
         self.transactions = Counter(
-            "poq_transactions", "Changes of transactions, by new status.", ["status"], registry=registry
+            "poq_transactions",
+            "Changes of transactions, by new status.",
+            ["status"],
+            registry=registry,
         )
 
     def count_error(self, error: Exception) -> None:
@@ -59,7 +72,10 @@ class OracleMetrics(DaemonMetrics):
             "poq_rounds", "Rounds that have not ended, by phase.", ["phase"], registry=registry
         )
         self.reveals = Counter(
-            "poq_reveals", "Reveals handed over, by what became of them.", ["code"], registry=registry
+            "poq_reveals",
+            "Reveals handed over, by what became of them.",
+            ["code"],
+            registry=registry,
         )
         self.held = Gauge(
             "poq_reveals_held", "Reveals kept for rounds that are not final.", registry=registry
