@@ -62,6 +62,8 @@ CODES = {
     "oracle.evaluators.evaluation.EvaluatorError": Exit.USAGE,
     "oracle.evaluators.quantise.QuantiseError": Exit.USAGE,
     "oracle.evaluators.workload.WorkloadError": Exit.USAGE,
+    "oracle.service.directory.DirectoryUnusable": Exit.USAGE,
+    "oracle.service.serving.CannotListen": Exit.USAGE,
     "oracle.study.configuration.ConfigurationInvalid": Exit.USAGE,
     "oracle.study.datasets.DatasetError": Exit.USAGE,
     "oracle.study.runner.ClusterUnreachable": Exit.USAGE,

@@ -13,13 +13,14 @@ import sqlite3
 from math import ceil
 from typing import Any, Literal
 
+import numpy as np
 from fastapi import FastAPI, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
 from oracle.chain.deployment import Deployment
-from oracle.core.commitment import commitment
-from oracle.core.facts import Phase, Reveal, RoundKey
+from oracle.core.facts import Phase, Reveal
+from oracle.core.parameters import RoundsParameters
 from oracle.core.phases import cancellable_at, commits_close_at, reveals_close_at
 from oracle.core.reveals import RevealRefused, check_reveal
 from oracle.core.units import ONE, pack
@@ -203,7 +204,7 @@ class Intake:
         )
 
     @property
-    def _parameters(self) -> Any:
+    def _parameters(self) -> RoundsParameters:
         return self._deployment.rounds_parameters
 
 
@@ -257,8 +258,6 @@ def _running(board: Board, round_id: int) -> RunningRound:
 
 def _reveal_of(document: RevealFile, found: RunningRound) -> Reveal:
     """Return the reveal, if it is what the seat of that node committed to; raise `Refusal`."""
-    import numpy as np
-
     facts = found.history.drawn()
     row = pack(np.array(document.scores, dtype=np.uint16))
     reveal = Reveal(document.seat, bytes.fromhex(document.salt[2:]), row)
@@ -280,27 +279,21 @@ def _code(refused: RevealRefused) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)[1:]
 
 
-def _example() -> RevealFile:
-    """Return a reveal as it looks; its hash is that of no commitment."""
-    key = RoundKey(1, "0x" + 40 * "0", 12)
-    salt = commitment(key, 7, bytes(32), b"")
-    return RevealFile(
-        chainId=key.chain_id,
-        rounds=key.contract,
-        round=key.round_id,
-        seat=0,
-        nodeId=7,
-        salt="0x" + salt.hex(),
-        scores=[ONE, 8_250, 0],
-    )
-
-
+_EXAMPLE = RevealFile(
+    chainId=1,
+    rounds="0x" + 40 * "0",
+    round=12,
+    seat=0,
+    nodeId=7,
+    salt="0x" + 32 * "5a",
+    scores=[ONE, 8_250, 0],
+)
 _REQUEST_BODY = {
     "required": True,
     "content": {
         "application/json": {
             "schema": RevealFile.model_json_schema(),
-            "example": _example().model_dump(),
+            "example": _EXAMPLE.model_dump(),
         }
     },
 }

@@ -19,11 +19,13 @@ from types import FrameType
 from web3.exceptions import Web3Exception
 
 from oracle.chain.errors import Reverted
+from oracle.chain.fees import FeeTooHigh
 from oracle.chain.follower import ReorganisedPastFinality
 from oracle.chain.logs import LogsUnavailable, NodeBehind, NotCanonical
 from oracle.chain.rounds import LogMissing
 from oracle.chain.rpc import RpcUnreachable, WrongChain
-from oracle.service.health import Pulse
+from oracle.chain.transactions import Refused, Unfunded
+from oracle.service.health import Health
 from oracle.service.logging import Logger
 from oracle.service.metrics import DaemonMetrics
 
@@ -36,9 +38,15 @@ PASSING: tuple[type[Exception], ...] = (
     NodeBehind,
     NotCanonical,
     LogMissing,
+    Reverted,
+    Refused,
+    Unfunded,
+    FeeTooHigh,
 )
-"""What the node may get over; nothing is wrong with this program."""
+"""What may be over by itself, or be mended from outside; nothing is wrong with this program."""
 LONGEST_PAUSE = 30.0  # seconds
+CHECK = "tick"
+"""The check of `Health` that the last tick went well."""
 
 
 class Loop:
@@ -53,13 +61,13 @@ class Loop:
         tick: Callable[[], None],
         *,
         poll: float,
-        pulse: Pulse,
+        health: Health,
         metrics: DaemonMetrics,
         log: Logger,
     ) -> None:
         self.poll = poll
         self._tick = tick
-        self._pulse = pulse
+        self._health = health
         self._metrics = metrics
         self._troubles = Troubles(log)
         # Unlike an Event, a signal handler can put into it at any moment.
@@ -70,9 +78,9 @@ class Loop:
         pause = self.poll
         try:
             while True:
-                self._pulse.beat(pause)
+                self._health.pulse.beat(pause)
                 pause = self.poll if self._succeeds() else min(2 * pause, LONGEST_PAUSE)
-                self._pulse.beat(pause)
+                self._health.pulse.beat(pause)
                 try:
                     return self._stopped.get(timeout=pause)
                 except Empty:
@@ -93,12 +101,14 @@ class Loop:
         except Exception as error:
             self._metrics.ticks.labels("failed").inc()
             self._metrics.count_error(error)
-            self._troubles.report("tick", error, "tick_failed")
+            self._health.report(CHECK, f"{type(error).__name__}: {error}")
+            self._troubles.report(CHECK, error, "tick_failed")
             return False
         finally:
             self._metrics.tick_seconds.observe(monotonic() - began)
         self._metrics.ticks.labels("done").inc()
-        self._troubles.clear("tick")
+        self._health.report(CHECK)
+        self._troubles.clear(CHECK)
         return True
 
 
@@ -121,7 +131,7 @@ class Troubles:
         self._open[key] = (kind, times + 1)
         if kind == before:
             return
-        if isinstance(error, (*PASSING, Reverted)):
+        if isinstance(error, PASSING):
             self._log.warning(event, error=type(error).__name__, message=sentence, **fields)
         else:
             # A mistake in this program: say where.

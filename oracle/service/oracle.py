@@ -1,0 +1,283 @@
+"""
+The oracle: one look at the chain, and what it has to do for each round that runs.
+
+This module decides the order: learn what happened, show it to the intake, then act round by round,
+each on facts that hash to the chain's own digest. What it sends is simulated first and named by its
+purpose ("settle 12"), so that a second look, a restart, or another oracle at work costs nothing.
+One round's trouble never stops another's. `duties` decides what is due; nothing is ever sent that
+was not computed in the same look.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from oracle.chain import calls
+from oracle.chain.deployment import Deployment
+from oracle.chain.errors import Reverted
+from oracle.chain.follower import View
+from oracle.chain.journal import Entry, Status
+from oracle.chain.rounds import LogMissing, RoundHistory
+from oracle.chain.rpc import RpcUnreachable
+from oracle.core.cancellation import cancel, cancel_undrawn
+from oracle.core.digest import opening_digest, replay
+from oracle.core.facts import Phase
+from oracle.core.settlement import settle
+from oracle.service.board import Board, BoardHolder, RunningRound
+from oracle.service.duties import Cancel, CancelUndrawn, Draw, Duty, Moment, Settle, duty
+from oracle.service.logging import Logger
+from oracle.service.loop import FATAL, Troubles
+from oracle.service.metrics import OracleMetrics
+from oracle.service.patience import Patience
+from oracle.service.reveals import RevealStore
+from oracle.service.settings import OracleSettings
+from oracle.service.vitals import Vitals
+
+SETTLEMENT_GAS = 15_000_000
+"""What settling the largest round may use."""
+_NAMES: dict[type[Duty], str] = {
+    Draw: "draw",
+    Settle: "settle",
+    Cancel: "cancel",
+    CancelUndrawn: "cancel",
+}
+_DONE_BY_ANOTHER = "WrongPhase"
+"""What the contract refuses with when somebody was faster."""
+
+
+class HistoryIncomplete(Exception):
+    """The logs of a round do not hash to its digest: the node withholds or invents some."""
+
+    def __init__(self, round_id: int, replayed: bytes, digest: bytes) -> None:
+        super().__init__(
+            f"The logs of round {round_id} hash to 0x{replayed.hex()} and its digest is "
+            f"0x{digest.hex()}: the node gives other logs than the chain has."
+        )
+        self.round_id = round_id
+
+
+class Following(Protocol):
+    """What looks at the chain: `oracle.chain.follower.Follower`."""
+
+    def advance(self) -> View: ...
+
+
+class Sending(Protocol):
+    """What sends for one key: `oracle.chain.sender.Sender`."""
+
+    address: str
+
+    def send(self, purpose: str, call: calls.Call) -> Entry: ...
+    def find(self, purpose: str) -> Entry | None: ...
+    def advance(self, view: View) -> tuple[Entry, ...]: ...
+
+
+class Journalled(Protocol):
+    """What was ever signed: `oracle.chain.journal.Journal`."""
+
+    def entries(self, chain_id: int, sender: str) -> list[Entry]: ...
+    def unsettled(self, chain_id: int, sender: str) -> list[Entry]: ...
+
+
+class Oracle:
+    """Look at the chain and act; `tick` once a poll, from one thread."""
+
+    def __init__(
+        self,
+        settings: OracleSettings,
+        deployment: Deployment,
+        *,
+        follower: Following,
+        sender: Sending,
+        journal: Journalled,
+        store: RevealStore,
+        board: BoardHolder,
+        vitals: Vitals,
+        metrics: OracleMetrics,
+        log: Logger,
+    ) -> None:
+        self._settings = settings
+        self._deployment = deployment
+        self._follower = follower
+        self._sender = sender
+        self._journal = journal
+        self._store = store
+        self._board = board
+        self._vitals = vitals
+        self._metrics = metrics
+        self._log = log
+        self._troubles = Troubles(log)
+        self._patience = Patience(settings.poll)
+
+    def tick(self) -> None:
+        """Raise one of `FATAL`, or what kept this look from being a whole one."""
+        view = self._follower.advance()
+        for entry in self._sender.advance(view):
+            self._note(entry)
+        board = self._board.current
+        if is_new := board is None or board.head != view.head:
+            board = self._board.current = self._look_at(view)
+            self._vitals.check(view.head)
+        self._act(view, board)
+        if is_new:
+            self._tidy(view)
+            self._withdraw(view)
+        unsettled = self._journal.unsettled(self._deployment.chain_id, self._sender.address)
+        self._metrics.pending.set(len(unsettled))
+
+    # Looking
+
+    def _look_at(self, view: View) -> Board:
+        rounds: dict[int, RunningRound] = {}
+        for round_id in view.running:
+            try:
+                rounds[round_id] = RunningRound(view.round(round_id), view.history(round_id))
+            except Exception as error:
+                self._fail(round_id, "round_unreadable", error)
+        for phase in (Phase.OPEN, Phase.DRAWN):
+            count = sum(each.state.phase is phase for each in rounds.values())
+            self._metrics.rounds.labels(phase.name.lower()).set(count)
+        return Board(view.head, rounds)
+
+    def _tidy(self, view: View) -> None:
+        """Forget what was kept for rounds that are final; a round that vanished may come back."""
+        self._store.drop(
+            round_id
+            for round_id in self._store.rounds()
+            if round_id <= view.rounds
+            and round_id not in view.running
+            and _is_final(view, round_id)
+        )
+        self._metrics.held.set(self._store.count())
+        running = set(view.running)
+        self._troubles.forget(lambda key: isinstance(key, int) and key not in running)
+        self._patience.keep(lambda key: isinstance(key, tuple) and key[0] in running)
+
+    def _note(self, entry: Entry) -> None:
+        self._metrics.transactions.labels(entry.status).inc()
+        if entry.status is Status.FINAL and entry.purpose.startswith("settle "):
+            self._metrics.settlements.inc()
+        self._log.info(
+            "transaction",
+            purpose=entry.purpose,
+            status=entry.status,
+            nonce=entry.nonce,
+            hash="0x" + entry.hash.hex(),
+            block=entry.block,
+            reason=entry.reason,
+        )
+
+    # Acting
+
+    def _act(self, view: View, board: Board) -> None:
+        moment = Moment(view.head.number + 1, view.head.timestamp)
+        if board.rounds:
+            moment = Moment(moment.block, self._vitals.next_second(view.head))
+        unreachable: RpcUnreachable | None = None
+        for round_id, found in board.rounds.items():
+            try:
+                self._serve(view, round_id, found, moment)
+            except FATAL:
+                raise
+            except Exception as error:
+                self._fail(round_id, "round_failed", error)
+                if isinstance(error, RpcUnreachable):
+                    unreachable = error
+            else:
+                self._troubles.clear(round_id)
+        if unreachable is not None:
+            raise unreachable
+
+    def _serve(self, view: View, round_id: int, found: RunningRound, moment: Moment) -> None:
+        """Do what is due for a round, once."""
+        if found.history.opening.terms.settlement_fee < self._settings.least_fee:
+            return
+        due = duty(
+            found.state,
+            found.history,
+            self._store.of(round_id),
+            self._deployment.rounds_parameters,
+            settler=self._sender.address,
+            moment=moment,
+        )
+        if due is None:
+            return
+        name = _NAMES[type(due)]
+        purpose, key = f"{name} {round_id}", (round_id, name)
+        known = self._sender.find(purpose)
+        if self._patience.rests(key) or (known is not None and known.status.serves):
+            return
+        try:
+            self._require_complete(view, round_id, found)
+            self._send(purpose, self._call(due, found.history), round=round_id)
+        except Reverted as reverted:
+            self._patience.failed(key)
+            if reverted.name != _DONE_BY_ANOTHER:
+                raise
+            self._log.info("done_by_another", round=round_id, call=name)
+        except Exception:
+            self._patience.failed(key)
+            raise
+
+    def _require_complete(self, view: View, round_id: int, found: RunningRound) -> None:
+        """Raise `HistoryIncomplete` unless a round's logs are those that the chain has digested."""
+        history = found.history
+        if found.state.phase is Phase.OPEN:
+            replayed = opening_digest(history.key, history.opening)
+        else:
+            facts = history.drawn()
+            replayed = replay(facts.key, facts.opening, facts.draw, facts.commits)
+        digest = view.state().digest(round_id)
+        if replayed != digest:
+            self._metrics.withheld.inc()
+            raise HistoryIncomplete(round_id, replayed, digest)
+
+    def _call(self, due: Duty, history: RoundHistory) -> calls.Call:
+        """Return the call that a duty is, computed anew from the round's facts."""
+        round_id = history.key.round_id
+        match due:
+            case Draw():
+                arguments = (round_id, history.opening.as_tuple())
+                return calls.rounds(self._deployment, "draw", *arguments)
+            case CancelUndrawn():
+                arguments = cancel_undrawn(history.key, history.opening).arguments
+                return calls.rounds(self._deployment, "cancelUndrawn", *arguments)
+            case Cancel():
+                arguments = cancel(history.drawn()).arguments
+                return calls.rounds(self._deployment, "cancel", *arguments)
+            case Settle(reveals):
+                parameters = self._deployment.rounds_parameters
+                settlement = settle(history.drawn(), parameters, reveals)
+                return calls.rounds(self._deployment, "settle", *settlement.arguments())
+
+    def _withdraw(self, view: View) -> None:
+        """Withdraw what finished rounds owe this account, where that is told to and enough."""
+        least = self._settings.withdraw_least
+        if least is None or view.state().credit(self._sender.address) < max(least, 1):
+            return
+        entries = self._journal.entries(self._deployment.chain_id, self._sender.address)
+        earlier = [entry for entry in entries if entry.purpose.startswith("withdraw ")]
+        if earlier and earlier[-1].status in (Status.PENDING, Status.MINED):
+            return
+        call = calls.rounds(self._deployment, "withdraw", self._sender.address)
+        self._send(f"withdraw {len(earlier) + 1}", call)
+
+    def _send(self, purpose: str, call: calls.Call, **fields: object) -> None:
+        entry = self._sender.send(purpose, call)
+        self._metrics.sent.labels(purpose.split()[0]).inc()
+        self._log.info(
+            "sent", purpose=purpose, nonce=entry.nonce, hash="0x" + entry.hash.hex(), **fields
+        )
+
+    def _fail(self, round_id: int, event: str, error: Exception) -> None:
+        self._metrics.count_error(error)
+        self._troubles.report(round_id, error, event, round=round_id)
+
+
+def _is_final(view: View, round_id: int) -> bool:
+    """Say whether an ended round is final: its logs are dropped then."""
+    try:
+        view.history(round_id)
+    except LogMissing:
+        return True
+    return False
