@@ -21,7 +21,6 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from oracle.service.logging import logger
 
 BODY_SECONDS = 10.0
 """What a body may take to arrive."""
@@ -86,7 +85,7 @@ def application(title: str, description: str) -> FastAPI:
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> JSONResponse:
-        logger().error("request_failed", path=request.url.path, exc_info=error)
+        # The server logs it.
         return _answer(500, "internal", "A mistake in this program; its log says more.", {})
 
     return app
