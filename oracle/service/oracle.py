@@ -141,15 +141,10 @@ class Oracle:
 
     def _tidy(self, view: View) -> None:
         """Forget what was kept for rounds that are final; a round that vanished may come back."""
-        self._store.drop(
-            round_id
-            for round_id in self._store.rounds()
-            if round_id <= view.rounds
-            and round_id not in view.running
-            and _is_final(view, round_id)
-        )
-        self._metrics.held.set(self._store.count())
         running = set(view.running)
+        ended = (round_id for round_id in self._store.rounds() if round_id not in running)
+        self._store.drop([each for each in ended if each <= view.rounds and _is_final(view, each)])
+        self._metrics.held.set(self._store.count())
         self._troubles.forget(lambda key: isinstance(key, int) and key not in running)
         self._patience.keep(lambda key: isinstance(key, tuple) and key[0] in running)
 

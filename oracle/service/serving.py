@@ -21,7 +21,6 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-
 BODY_SECONDS = 10.0
 """What a body may take to arrive."""
 MOST_CONNECTIONS = 256

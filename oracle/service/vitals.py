@@ -48,7 +48,7 @@ class Vitals:
         self._web3 = web3
         self._chain_id = chain_id
         self._address = web3.to_checksum_address(address)
-        self._gas = gas
+        self.gas = gas
         self._health = health
         self._metrics = metrics
         self._clock = clock
@@ -63,7 +63,7 @@ class Vitals:
         syncing = self._web3.eth.syncing
         self._health.report("synced", "The node is still syncing." if syncing else "")
         balance = self._web3.eth.get_balance(self._address)
-        needed = self._gas * self._web3.eth.gas_price
+        needed = self.gas * self._web3.eth.gas_price
         self._metrics.balance.set(balance / ETHER)
         self._health.report(
             "balance",

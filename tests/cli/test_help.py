@@ -76,6 +76,7 @@ def test_the_commands_are_those_that_the_documentation_names() -> None:
         "node show",
         "node top-up",
         "node withdraw",
+        "oracle run",
         "plan",
         "receipt",
         "reveal",

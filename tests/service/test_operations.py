@@ -51,22 +51,21 @@ def test_a_loop_is_alive_until_a_beat_is_overdue(clock: Clock) -> None:
 
 def test_nothing_is_ready_that_was_not_checked(clock: Clock) -> None:
     health = Health(["node", "balance"], Pulse(clock=clock))
-    assert not health.ready
-    health.report("node")
-    assert not health.ready
-    health.report("balance")
-    assert health.ready
-    health.report("node", "It is away.")
-    assert not health.ready
+    seen = [health.ready]
+    for report in (["node"], ["balance"], ["node", "It is away."]):
+        health.report(*report)
+        seen.append(health.ready)
+    assert seen == [False, False, True, False]
     with pytest.raises(KeyError):
         health.report("nodes")
 
 
 def test_what_is_not_alive_is_not_ready(clock: Clock) -> None:
     health = Health([], Pulse(clock=clock))
-    assert health.ready
+    seen = [health.ready]
     clock.now += 10 * LONGEST_TICK
-    assert not health.ready
+    seen.append(health.ready)
+    assert seen == [True, False]
 
 
 def test_probes_answer_with_status_and_reason(clock: Clock) -> None:
