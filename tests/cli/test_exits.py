@@ -17,6 +17,7 @@ import oracle.audit
 import oracle.chain
 import oracle.core
 import oracle.evaluators
+import oracle.service
 from oracle.cli.app import _explain
 from oracle.cli.exits import CODES, Exit, Stop, exit_of
 
@@ -35,13 +36,18 @@ NOT_FOR_COMMANDS = {
     "oracle.core.consensus.PanelTooSmall",
     "oracle.core.consensus.ZeroTrust",
     "oracle.core.panel.TooFewEvaluators",
+    # The command, the loop and the intake turn them into a sentence of their own.
+    "oracle.service.documents.DocumentMalformed",
+    "oracle.service.oracle.HistoryIncomplete",
+    "oracle.service.serving.Refusal",
 }
 
 
 def classes() -> dict[str, type[BaseException]]:
     """Return every public exception class of what commands build on."""
     found: dict[str, type[BaseException]] = {}
-    for package in (deploy, oracle.audit, oracle.chain, oracle.core, oracle.evaluators):
+    packages = deploy, oracle.audit, oracle.chain, oracle.core, oracle.evaluators, oracle.service
+    for package in packages:
         for module_info in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             module = importlib.import_module(module_info.name)
             for name, value in vars(module).items():
