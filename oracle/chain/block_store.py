@@ -138,6 +138,10 @@ class BlockStore:
             database.execute("DELETE FROM blocks WHERE number < ?", (finalized,))
             database.execute("UPDATE about SET rounds = ?", (rounds,))
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self.save(undone_above=-1, blocks=(), logs=(), dropped=(), finalized=0, rounds=0)
+
     def close(self) -> None:
         """Close the file."""
         self._database.close()

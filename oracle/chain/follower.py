@@ -110,6 +110,12 @@ class Follower:
             return self._view
         raise RpcUnreachable(str(self._web3.provider), "its chain changes faster than it is read")
 
+    def forget(self) -> None:
+        """Forget all that was read; the next call reads it again, after a node told it wrongly."""
+        if self._store is not None:
+            self._store.clear()
+        self._blocks, self._events, self._rounds, self._view = {}, {}, 0, None
+
     def close(self) -> None:
         """Close the store."""
         if self._store is not None:

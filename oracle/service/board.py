@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from oracle.chain.follower import Block
 from oracle.chain.rounds import RoundHistory
+from oracle.core.digest import opening_digest, replay
 from oracle.core.facts import Phase, RoundState
 from oracle.core.parameters import RoundsParameters
 from oracle.core.phases import commits_closed
@@ -27,6 +28,13 @@ class RunningRound:
     def takes_reveals(self, parameters: RoundsParameters, now: int) -> bool:
         """Say whether nobody can commit after the block of this second."""
         return self.state.phase is Phase.DRAWN and commits_closed(self.state, parameters, now)
+
+    def digest(self) -> bytes:
+        """Return what the round's logs hash to: its digest on chain, if they are all there."""
+        if self.state.phase is Phase.OPEN:
+            return opening_digest(self.history.key, self.history.opening)
+        facts = self.history.drawn()
+        return replay(facts.key, facts.opening, facts.draw, facts.commits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 What the oracle has to do for a round now, if anything.
 
 This module decides between drawing, settling and cancelling from facts alone: where the round
-stands, what its logs say, which reveals are at hand, what time it is. It sends nothing, and what it
-names may have been done by somebody else meanwhile.
+stands, what its logs say, which reveals are at hand, what time it is; and it computes the call that
+each is. It sends nothing, and what it names may have been done by somebody else meanwhile.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from oracle.chain import calls
+from oracle.chain.deployment import Deployment
 from oracle.chain.rounds import RoundHistory
+from oracle.core.cancellation import cancel, cancel_undrawn
 from oracle.core.facts import DrawnRound, Phase, Reveal, RoundState
 from oracle.core.parameters import RoundsParameters
 from oracle.core.phases import (
@@ -23,6 +26,7 @@ from oracle.core.phases import (
     may_settle,
 )
 from oracle.core.reveals import RevealRefused, check_reveal
+from oracle.core.settlement import settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,22 @@ def duty(
     if allowed:
         return Settle(included)
     return Cancel() if may_cancel(state, terms.quorum, parameters, moment.now).allowed else None
+
+
+def call_of(due: Duty, history: RoundHistory, deployment: Deployment) -> calls.Call:
+    """Return the call that a duty is, computed anew from the round's facts."""
+    round_id = history.key.round_id
+    match due:
+        case Draw():
+            return calls.rounds(deployment, "draw", round_id, history.opening.as_tuple())
+        case CancelUndrawn():
+            undrawn = cancel_undrawn(history.key, history.opening)
+            return calls.rounds(deployment, "cancelUndrawn", *undrawn.arguments)
+        case Cancel():
+            return calls.rounds(deployment, "cancel", *cancel(history.drawn()).arguments)
+        case Settle(reveals):
+            settlement = settle(history.drawn(), deployment.rounds_parameters, reveals)
+            return calls.rounds(deployment, "settle", *settlement.arguments())
 
 
 def usable(facts: DrawnRound, reveals: Iterable[Reveal]) -> tuple[Reveal, ...]:

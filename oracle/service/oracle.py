@@ -17,14 +17,11 @@ from oracle.chain.deployment import Deployment
 from oracle.chain.errors import Reverted
 from oracle.chain.follower import View
 from oracle.chain.journal import Entry, Status
-from oracle.chain.rounds import LogMissing, RoundHistory
+from oracle.chain.rounds import LogMissing
 from oracle.chain.rpc import RpcUnreachable
-from oracle.core.cancellation import cancel, cancel_undrawn
-from oracle.core.digest import opening_digest, replay
 from oracle.core.facts import Phase
-from oracle.core.settlement import settle
 from oracle.service.board import Board, BoardHolder, RunningRound
-from oracle.service.duties import Cancel, CancelUndrawn, Draw, Duty, Moment, Settle, duty
+from oracle.service.duties import Cancel, CancelUndrawn, Draw, Duty, Moment, Settle, call_of, duty
 from oracle.service.logging import Logger
 from oracle.service.loop import FATAL, Troubles
 from oracle.service.metrics import OracleMetrics
@@ -41,25 +38,21 @@ _NAMES: dict[type[Duty], str] = {
     Cancel: "cancel",
     CancelUndrawn: "cancel",
 }
+_ROUNDS = ("every round",)
+"""The key of a trouble that is no single round's."""
 _DONE_BY_ANOTHER = "WrongPhase"
 """What the contract refuses with when somebody was faster."""
 
 
 class HistoryIncomplete(Exception):
-    """The logs of a round do not hash to its digest: the node withholds or invents some."""
-
-    def __init__(self, round_id: int, replayed: bytes, digest: bytes) -> None:
-        super().__init__(
-            f"The logs of round {round_id} hash to 0x{replayed.hex()} and its digest is "
-            f"0x{digest.hex()}: the node gives other logs than the chain has."
-        )
-        self.round_id = round_id
+    """The logs are not those that the chain has digested: the node withholds or invents some."""
 
 
 class Following(Protocol):
     """What looks at the chain: `oracle.chain.follower.Follower`."""
 
     def advance(self) -> View: ...
+    def forget(self) -> None: ...
 
 
 class Sending(Protocol):
@@ -108,6 +101,7 @@ class Oracle:
         self._log = log
         self._troubles = Troubles(log)
         self._patience = Patience(settings.poll)
+        self._seen: View | None = None
 
     def tick(self) -> None:
         """Raise one of `FATAL`, or what kept this look from being a whole one."""
@@ -115,13 +109,15 @@ class Oracle:
         for entry in self._sender.advance(view):
             self._note(entry)
         board = self._board.current
-        if is_new := board is None or board.head != view.head:
+        if is_new := board is None or view is not self._seen:
             board = self._board.current = self._look_at(view)
             self._vitals.check(view.head)
+            self._require_all_rounds(view)
         self._act(view, board)
         if is_new:
             self._tidy(view)
             self._withdraw(view)
+            self._seen = view
         unsettled = self._journal.unsettled(self._deployment.chain_id, self._sender.address)
         self._metrics.pending.set(len(unsettled))
 
@@ -146,7 +142,9 @@ class Oracle:
         self._store.drop([each for each in ended if each <= view.rounds and _is_final(view, each)])
         self._metrics.held.set(self._store.count())
         self._troubles.forget(lambda key: isinstance(key, int) and key not in running)
-        self._patience.keep(lambda key: isinstance(key, tuple) and key[0] in running)
+        self._patience.keep(
+            lambda key: isinstance(key, tuple) and (key == _ROUNDS or key[0] in running)
+        )
 
     def _note(self, entry: Entry) -> None:
         self._metrics.transactions.labels(entry.status).inc()
@@ -204,46 +202,47 @@ class Oracle:
             return
         try:
             self._require_complete(view, round_id, found)
-            self._send(purpose, self._call(due, found.history), round=round_id)
+            self._send(purpose, call_of(due, found.history, self._deployment), round=round_id)
         except Reverted as reverted:
             self._patience.failed(key)
             if reverted.name != _DONE_BY_ANOTHER:
                 raise
             self._log.info("done_by_another", round=round_id, call=name)
-        except Exception:
+        except Exception as error:
             self._patience.failed(key)
+            if isinstance(error, HistoryIncomplete):
+                self._read_again()
             raise
+
+    def _require_all_rounds(self, view: View) -> None:
+        """Tell of rounds whose opening the node withholds; the others are served all the same."""
+        count = view.state().round_count()
+        if count == view.rounds:
+            self._troubles.clear(_ROUNDS)
+            return
+        missing = HistoryIncomplete(
+            f"The chain has opened {count} rounds, and the node's logs show {view.rounds}."
+        )
+        self._metrics.count_error(missing)
+        self._troubles.report(_ROUNDS, missing, "rounds_missing")
+        self._read_again()
+
+    def _read_again(self) -> None:
+        """Let the next look read every log again, unless that was done just now."""
+        self._metrics.withheld.inc()
+        if not self._patience.rests(_ROUNDS):
+            self._patience.failed(_ROUNDS)
+            self._follower.forget()
 
     def _require_complete(self, view: View, round_id: int, found: RunningRound) -> None:
         """Raise `HistoryIncomplete` unless a round's logs are those that the chain has digested."""
-        history = found.history
-        if found.state.phase is Phase.OPEN:
-            replayed = opening_digest(history.key, history.opening)
-        else:
-            facts = history.drawn()
-            replayed = replay(facts.key, facts.opening, facts.draw, facts.commits)
+        replayed = found.digest()
         digest = view.state().digest(round_id)
         if replayed != digest:
-            self._metrics.withheld.inc()
-            raise HistoryIncomplete(round_id, replayed, digest)
-
-    def _call(self, due: Duty, history: RoundHistory) -> calls.Call:
-        """Return the call that a duty is, computed anew from the round's facts."""
-        round_id = history.key.round_id
-        match due:
-            case Draw():
-                arguments = (round_id, history.opening.as_tuple())
-                return calls.rounds(self._deployment, "draw", *arguments)
-            case CancelUndrawn():
-                arguments = cancel_undrawn(history.key, history.opening).arguments
-                return calls.rounds(self._deployment, "cancelUndrawn", *arguments)
-            case Cancel():
-                arguments = cancel(history.drawn()).arguments
-                return calls.rounds(self._deployment, "cancel", *arguments)
-            case Settle(reveals):
-                parameters = self._deployment.rounds_parameters
-                settlement = settle(history.drawn(), parameters, reveals)
-                return calls.rounds(self._deployment, "settle", *settlement.arguments())
+            raise HistoryIncomplete(
+                f"The logs of round {round_id} hash to 0x{replayed.hex()} and its digest is "
+                f"0x{digest.hex()}: the node gives other logs than the chain has."
+            )
 
     def _withdraw(self, view: View) -> None:
         """Withdraw what finished rounds owe this account, where that is told to and enough."""

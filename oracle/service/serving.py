@@ -20,9 +20,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 BODY_SECONDS = 10.0
 """What a body may take to arrive."""
+HEADER_SECONDS = 10.0
+"""What a connection may do nothing for before it is closed."""
 MOST_CONNECTIONS = 256
 """Connections at a time; what comes beyond is told to come again."""
 IDLE_SECONDS = 5
@@ -129,6 +132,7 @@ def serving(app: FastAPI, host: str, port: int) -> Iterator[str]:
             access_log=False,
             lifespan="off",
             server_header=False,
+            http=_Impatient,
             limit_concurrency=MOST_CONNECTIONS,
             timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=ENDING_SECONDS,
@@ -142,6 +146,25 @@ def serving(app: FastAPI, host: str, port: int) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+class _Impatient(H11Protocol):
+    """Closes a connection on which nothing was asked for a while, so that nobody can hold many."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._next_look = self.loop.call_later(HEADER_SECONDS, self._look, None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._next_look.cancel()
+        super().connection_lost(exc)
+
+    def _look(self, last_request: object) -> None:
+        """Close unless a request was begun since the last look, or is being answered."""
+        if self.cycle is last_request and (self.cycle is None or self.cycle.response_complete):
+            self.transport.close()
+        else:
+            self._next_look = self.loop.call_later(HEADER_SECONDS, self._look, self.cycle)
 
 
 def _answer(status: int, code: str, message: str, headers: dict[str, str]) -> JSONResponse:

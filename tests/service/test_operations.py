@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging as standard
@@ -105,6 +106,31 @@ def test_an_address_that_is_taken_is_told_in_a_sentence() -> None:
         refused = pytest.raises(CannotListen, match=f"Cannot listen on 127.0.0.1:{port}")
         with refused, serving(application("test", ""), "127.0.0.1", port):
             pass
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Slow"])
+def test_a_connection_on_which_nothing_is_asked_is_closed(
+    monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    monkeypatch.setattr("oracle.service.serving.HEADER_SECONDS", 0.1)
+    with serving(application("test", ""), "127.0.0.1", 0) as url:
+        address = url.removeprefix("http://").split(":")
+        with socket.create_connection((address[0], int(address[1])), timeout=60) as idle:
+            idle.sendall(begun)
+            assert idle.recv(1) == b""
+
+
+def test_a_connection_that_is_used_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oracle.service.serving.HEADER_SECONDS", 0.2)
+    app = application("test", "")
+
+    @app.get("/slow")
+    async def slow() -> str:
+        await asyncio.sleep(0.7)
+        return "done"
+
+    with serving(app, "127.0.0.1", 0) as url:
+        assert httpx.get(f"{url}/slow", timeout=60).json() == "done"
 
 
 # Logs

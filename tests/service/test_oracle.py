@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deploy.artifacts import load
+from oracle.chain.logs import EventDecoder
 from oracle.chain.rounds import Cancelled, LogMissing, Settled
 from oracle.chain.rpc import RpcUnreachable, WrongChain
 from oracle.chain.view import View
@@ -241,7 +243,7 @@ def test_two_oracles_at_once_do_each_thing_once(
     other = network.settler if same_key else network.account()
     both = [Service(network, tmp_path / "a"), Service(network, tmp_path / "b", other)]
     rounds = []
-    for _ in range(3):
+    for _ in range(2):
         round_id = network.open_one()
         network.mine(2)
         for each in both:
@@ -310,35 +312,79 @@ def lines() -> Iterator[Callable[[str], list[dict[str, Any]]]]:
 Lines = Callable[[str], list[dict[str, Any]]]
 
 
-def test_logs_that_the_node_withholds_are_noticed_and_nothing_is_sent(
-    service: Service, monkeypatch: pytest.MonkeyPatch, lines: Lines
+@contextmanager
+def withheld(network: Rounds, event: str) -> Iterator[None]:
+    """Let the node answer as if it had no logs of this event."""
+    topic = next(
+        hash_
+        for hash_, name in EventDecoder(load("QualityRounds").abi).names.items()
+        if name == event
+    )
+    provider: Any = network.web3.provider
+    rpc = provider.rpc
+    whole = rpc.request
+
+    def request(method: str, params: Any) -> Any:
+        answer = whole(method, params)
+        if method != "eth_getLogs":
+            return answer
+        return [log for log in answer if log["topics"][0] != "0x" + topic.hex()]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rpc, "request", request)
+        yield
+
+
+def test_commits_that_the_node_withholds_are_noticed_and_nothing_is_sent(
+    service: Service, lines: Lines
 ) -> None:
-    """R16: two of three commits are shown, and both are at hand; settling would be false."""
+    """R16: too few seem to have committed, and cancelling would be false."""
+    network = service.network
     round_id = drawn(service)
-    reveals = service.network.commit_seats(round_id, *EVERY_SEAT)
-    service.network.pass_time(COMMIT)
-    whole = View.history
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            View,
-            "history",
-            lambda view, each: replace(whole(view, each), commits=whole(view, each).commits[:2]),
-        )
-        service.tick()
-        service.hand_over(round_id, reveals[:2])
-        service.tick()
-        service.tick()
-    assert service.network.phase(round_id) == "drawn"
-    assert (f"settle {round_id}", "pending") not in service.purposes()
+    with withheld(network, "ScoresCommitted"):
+        reveals = network.commit_seats(round_id, *EVERY_SEAT)
+        network.pass_time(COMMIT)
+        for _ in range(3):
+            service.tick()
+    assert network.phase(round_id) == "drawn"
     [told] = lines("round_failed")
     assert (told["error"], told["round"]) == ("HistoryIncomplete", round_id)
-    assert service.figure("poq_incomplete_histories_total") == 2
+    assert service.figure("poq_incomplete_histories_total") == 3
+    # The node has come to its senses, and no new block is needed to notice.
+    service.tick()
+    service.hand_over(round_id, reveals)
+    service.tick()
+    assert len(settlement(network, round_id).reveals) == SEATS
 
-    service.network.mine(1)
+
+def test_a_round_whose_opening_the_node_withholds_is_noticed(
+    service: Service, lines: Lines
+) -> None:
+    """R16."""
+    network = service.network
+    with withheld(network, "RoundOpened"):
+        round_id = network.open_one()
+        network.mine(2)
+        service.tick()
+    [told] = lines("rounds_missing")
+    assert "opened 1 rounds" in told["message"]
     service.tick()
-    service.hand_over(round_id, reveals[2:])
-    service.tick()
-    assert service.network.phase(round_id) == "closed"
+    assert network.phase(round_id) == "drawn"
+
+
+def test_a_settlement_that_the_node_withholds_is_not_repeated(
+    service: Service, lines: Lines
+) -> None:
+    """R16."""
+    network = service.network
+    round_id = handed_over(service, *EVERY_SEAT)
+    with withheld(network, "RoundSettled"):
+        network.settle(
+            round_id, [network.reveal_of(round_id, seat, scores_of(seat)) for seat in EVERY_SEAT]
+        )
+        service.tick()
+    assert [line["error"] for line in lines("round_failed")] == ["HistoryIncomplete"]
+    assert [purpose for purpose, _ in service.purposes()] == [f"draw {round_id}"]
 
 
 def test_a_mistake_in_one_round_does_not_stop_the_others(
