@@ -97,15 +97,20 @@ def _serve(serving: Serving, settings: OracleSettings) -> None:
         intake = Intake(board, store, session.deployment, metrics, log)
         app = intake_application(intake, RateLimit(RATE, BURST))
         add_probes(app, health, metrics.registry)
+        chain = stack.enter_context(
+            closing(
+                follower.Follower(
+                    session.web3,
+                    session.deployment,
+                    directory / follower.FILE,
+                    finality=settings.finality,
+                )
+            )
+        )
         oracle = Oracle(
             settings,
             session.deployment,
-            follower=follower.Follower(
-                session.web3,
-                session.deployment,
-                directory / follower.FILE,
-                finality=settings.finality,
-            ),
+            follower=chain,
             sender=Sender(session.web3, signer, written, reverts(), FeePolicy(settings.max_fee)),
             journal=written,
             store=store,

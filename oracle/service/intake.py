@@ -37,8 +37,8 @@ MOST_BYTES = 64 * 1024
 RATE = 20.0
 """Requests a second that one client may go on with."""
 BURST = 100.0
-LONGEST_RETRY = 15
-"""Seconds after which a client may as well look again whether commits are closed."""
+LONGEST_RETRY = 2
+"""Seconds after which a client may as well look again: the last seat may commit at any moment."""
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody, "description": description}
     for status, description in {

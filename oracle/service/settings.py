@@ -10,15 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-LOOPBACK = "127.0.0.1"
-ORACLE_PORT = 8700
-EVALUATOR_PORT = 8701
-INFERENCE_PORT = 8702
-POLL = 1.0
-"""Seconds between two looks at the chain."""
-FINALITY = 64
-"""Blocks after which a reorganisation is no longer expected, and ends a daemon."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonSettings:

@@ -84,7 +84,7 @@ def test_nothing_is_taken_while_anyone_may_still_commit(desk: Desk) -> None:
     refused(answer, 409, "commits_open")
     assert answer.headers["Retry-After"] == "1"
     desk.board.current = board_with(found, now=COMMITS_CLOSE - 400)
-    assert desk.hand_over(0).headers["Retry-After"] == "15"
+    assert desk.hand_over(0).headers["Retry-After"] == "2"
     assert desk.store.count() == 0
     desk.board.current = board_with(found, now=COMMITS_CLOSE)
     assert desk.hand_over(0).status_code == 202
