@@ -123,6 +123,32 @@ def test_a_killed_oracle_goes_on_where_it_was_and_each_thing_is_done_once(
     ]
 
 
+@pytest.mark.parametrize(
+    ("options", "code", "sentence"),
+    [
+        (["--max-fee", "much"], Exit.USAGE, "'much' is no amount"),
+        (["--withdraw", "--withdraw-least", "-1"], Exit.USAGE, "'-1' is no amount"),
+        (["--least-fee", "0.5wei"], Exit.USAGE, "not a whole number of wei"),
+        (["--poll", "0"], Exit.USAGE, "--poll"),
+        (["--chain", "1"], Exit.UNSAFE_CHAIN, "Expected chain 1"),
+        (["--deployments", "/nonexistent"], Exit.USAGE, "There is no deployment"),
+        (["--account", "nobody"], Exit.KEY, "cannot be read"),
+        (["--rpc-url", "http://127.0.0.1:1"], Exit.RPC, "gave no answer"),
+        (["--data-dir", "/dev/null/data"], Exit.USAGE, "cannot be used"),
+        (["--host", "192.0.2.1"], Exit.USAGE, "Cannot listen on 192.0.2.1"),
+    ],
+)
+def test_what_it_cannot_start_with_is_told_in_a_sentence(
+    world: World, tmp_path: Path, options: list[str], code: Exit, sentence: str
+) -> None:
+    command = ["oracle", "run", "--account", "settler", "--data-dir", tmp_path / "data", *options]
+    ran = world.poq(*command)
+    assert ran.code == code, ran.err
+    assert sentence in ran.err
+    assert "Traceback" not in ran.err
+    assert ran.out == ""
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_0_within_two_polls(
     world: World, tmp_path: Path, number: signal.Signals
