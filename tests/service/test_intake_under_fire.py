@@ -92,13 +92,9 @@ class Fire:
 
 @pytest.fixture
 def fire(
-    tmp_path_factory: pytest.TempPathFactory,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
 ) -> Iterator[Fire]:
     """All seats of the round have committed; nobody is told to slow down."""
-    for name in ("BODY_SECONDS", "HEADER_SECONDS"):
-        monkeypatch.setattr(f"oracle.service.serving.{name}", SOON)
     store = RevealStore(tmp_path_factory.mktemp("fire") / "reveals.sqlite")
     with Desk(store).open(RateLimit(1e9, 1e9)) as desk:
         yield Fire(desk)
@@ -166,7 +162,10 @@ def what_need_not_be_http(fire: Fire, count: int) -> None:
         st.lists(st.sampled_from(HEADERS), max_size=3).map(b"".join),
         whole,
     )
-    fired(count, fire.send_bytes, whole | begun)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("BODY_SECONDS", "HEADER_SECONDS"):
+            patch.setattr(f"oracle.service.serving.{name}", SOON)
+        fired(count, fire.send_bytes, whole | begun)
 
 
 KINDS = (against_the_description, altered_reveals, what_need_not_be_http)
