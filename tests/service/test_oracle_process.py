@@ -141,8 +141,8 @@ def test_a_killed_oracle_goes_on_where_it_was_and_each_thing_is_done_once(
 def test_what_it_cannot_start_with_is_told_in_a_sentence(
     world: World, tmp_path: Path, options: list[str], code: Exit, sentence: str
 ) -> None:
-    command = ["oracle", "run", "--account", "settler", "--data-dir", tmp_path / "data", *options]
-    ran = world.poq(*command)
+    data = tmp_path / "data"
+    ran = world.poq("oracle", "run", "--account", "settler", "--data-dir", data, *options)
     assert ran.code == code, ran.err
     assert sentence in ran.err
     assert "Traceback" not in ran.err
