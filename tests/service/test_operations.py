@@ -121,12 +121,12 @@ def test_a_connection_on_which_nothing_is_asked_is_closed(
 
 
 def test_a_connection_that_is_used_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("oracle.service.serving.HEADER_SECONDS", 0.2)
+    monkeypatch.setattr("oracle.service.serving.HEADER_SECONDS", 1.5)
     app = application("test", "")
 
     @app.get("/slow")
     async def slow() -> str:
-        await asyncio.sleep(0.7)
+        await asyncio.sleep(3.5)
         return "done"
 
     with serving(app, "127.0.0.1", 0) as url:
