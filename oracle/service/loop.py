@@ -72,10 +72,12 @@ class Loop:
         self._troubles = Troubles(log)
         # Unlike an Event, a signal handler can put into it at any moment.
         self._stopped: SimpleQueue[None] = SimpleQueue()
+        self.running = False
 
     def run(self) -> None:
         """Return when stopped; raise one of `FATAL`."""
         pause = self.poll
+        self.running = True
         try:
             while True:
                 self._health.pulse.beat(pause)
@@ -87,6 +89,8 @@ class Loop:
                     continue
         except _Overdue:
             return
+        finally:
+            self.running = False
 
     def stop(self) -> None:
         """End the loop after the tick that is running; from any thread or signal handler."""
@@ -163,7 +167,8 @@ def ended_by_signals(loop: Loop) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, loop.poll, loop.poll)
 
     def break_off(signum: int, frame: FrameType | None) -> None:
-        raise _Overdue
+        if loop.running:
+            raise _Overdue
 
     handlers = {signal.SIGTERM: end, signal.SIGINT: end, signal.SIGALRM: break_off}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}

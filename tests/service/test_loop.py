@@ -176,6 +176,19 @@ def test_a_signal_breaks_off_a_tick_that_hangs() -> None:
         loop.run()
 
 
+def test_what_follows_a_loop_that_a_signal_ended_is_not_broken_off() -> None:
+    loop = Loop(
+        lambda: os.kill(os.getpid(), signal.SIGTERM),
+        poll=POLL,
+        health=Health([CHECK], Pulse()),
+        metrics=DaemonMetrics(),
+        log=logging.logger(),
+    )
+    with ended_by_signals(loop):
+        loop.run()
+        time.sleep(5 * POLL)  # the alarm rings meanwhile
+
+
 def test_a_trouble_that_changes_is_told_again(lines: Callable[[], list[dict[str, Any]]]) -> None:
     troubles = Troubles(logging.logger())
     for error in (unreachable(), unreachable(), ValueError("other"), unreachable()):
