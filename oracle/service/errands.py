@@ -1,10 +1,10 @@
 """
 Work that takes long or fails often, done beside the loop.
 
-A loop that downloads or scores could miss a deadline of another round. So such work is an errand: it
-is named by a key, runs in a thread of its own, and is done again after a growing pause if it fails.
-Only the loop looks at what came of it. Threads end with the process, in the middle of whatever they
-do: an errand leaves nothing half-written.
+A loop that downloads or scores could miss a deadline of another round. So such work is an errand:
+it is named by a key, runs in a thread of its own, and is done again after a growing pause if it
+fails. Only the loop looks at what came of it. Threads end with the process, in the middle of
+whatever they do: an errand leaves nothing half-written.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 Hand a reveal to an oracle over HTTP.
 
-An oracle proves nothing by accepting a reveal: only the chain shows that a seat was settled. So this
-module merely delivers, says what the other side answered, and when to come again.
+An oracle proves nothing by accepting a reveal: only the chain shows that a seat was settled. So
+this module merely delivers, says what the other side answered, and when to come again.
 """
 
 from __future__ import annotations

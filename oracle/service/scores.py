@@ -62,7 +62,7 @@ class ScoreStore:
         ).fetchone()
         return None if found is None else bytes(found[0])
 
-    def keys(self) -> list[SeatKey]:
+    def seats(self) -> list[SeatKey]:
         """Return the seats that rows are kept for, ascending."""
         rows = self._database.execute(
             "SELECT chain, contract, round, node, workload FROM scores ORDER BY 1, 2, 3, 4, 5"
