@@ -307,7 +307,9 @@ def test_who_trusts_no_oracle_reveals_on_chain_as_soon_as_it_may(
 def test_a_replaced_operator_still_reveals_what_it_committed(desk: Desk) -> None:
     desk.tick()
     network = desk.network
-    network.registry(desk.party.owner, "rotateOperator", desk.party.node_id, network.account().address)
+    network.registry(
+        desk.party.owner, "rotateOperator", desk.party.node_id, network.account().address
+    )
     others_commit(desk, 1, 2)
     close_to_the_deadline(desk)
     desk.restarted()
