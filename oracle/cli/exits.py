@@ -62,6 +62,9 @@ CODES = {
     "oracle.evaluators.evaluation.EvaluatorError": Exit.USAGE,
     "oracle.evaluators.quantise.QuantiseError": Exit.USAGE,
     "oracle.evaluators.workload.WorkloadError": Exit.USAGE,
+    "oracle.service.models.ModelMissing": Exit.USAGE,
+    "oracle.service.models.ModelUnknown": Exit.USAGE,
+    "oracle.service.requester.PromptsMalformed": Exit.USAGE,
     "oracle.service.directory.DirectoryUnusable": Exit.USAGE,
     "oracle.service.serving.CannotListen": Exit.USAGE,
     "oracle.study.configuration.ConfigurationInvalid": Exit.USAGE,
@@ -79,6 +82,7 @@ CODES = {
     "oracle.chain.rounds.LogMissing": Exit.RPC,
     "oracle.chain.rpc.RpcUnreachable": Exit.RPC,
     "oracle.chain.transactions.Refused": Exit.RPC,
+    "oracle.service.requester.NodeFailed": Exit.RPC,
     "web3.exceptions.Web3Exception": Exit.RPC,
     # The chain says no, or not yet.
     "deploy.deploy.NonceTaken": Exit.REVERTED,

@@ -203,7 +203,7 @@ def _facts(node: Node, unit: int) -> dict[str, Any]:
 
 
 def _trust(session: Any, node_id: int, domain: str) -> str:
-    from oracle.cli.rounds import domain_word
+    from oracle.cli.terms import domain_word
     from oracle.core.units import TRUST_ONE
 
     return f"{session.state.trust(node_id, domain_word(domain)) / TRUST_ONE:.6f}"

@@ -13,7 +13,7 @@ import typer
 
 from oracle.cli.exits import Exit, Stop
 from oracle.cli.options import Printing, with_options
-from oracle.cli.rounds import Rule
+from oracle.cli.terms import Rule
 
 Attack = Literal[
     "newcomers",

@@ -4,23 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oracle.cli.exits import Exit, Stop
 from oracle.cli.options import Reading, Writing, with_options
+from oracle.cli.terms import Terms, batches_of
 
 if TYPE_CHECKING:
     from oracle.chain.rounds import RoundHistory
-    from oracle.cli.documents import ReceiptFile
     from oracle.cli.session import Session
-    from oracle.core.facts import Batch, RoundState
-    from oracle.evaluators.workload import Workload
+    from oracle.core.facts import RoundState
 
-Rule = Literal["mean", "median", "trimmed-mean", "trust-weighted-mean", "trust-weighted-median"]
 RoundId = Annotated[int, typer.Argument(min=1, help="The round's id.")]
 
 
@@ -38,36 +34,13 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(group, name="round")
 
 
-def domain_word(domain: str) -> bytes:
-    """Return a domain's name as the contracts keep it; raise `Stop` if it is too long."""
-    encoded = domain.encode()
-    if not encoded.isascii() or not 0 < len(encoded) <= 32:
-        raise Stop(Exit.USAGE, f"{domain!r} is no domain: 1 to 32 ASCII characters.")
-    return encoded.ljust(32, b"\0")
-
-
 def open_(
     workload: Annotated[Path, typer.Argument(help="The workload file.")],
     writing: Writing,
     receipt: Annotated[
         list[Path], typer.Option("--receipt", help="A receipt, or a directory; repeatable.")
     ],
-    inference_budget: Annotated[str, typer.Option(help="Wei, or as in 100ether.")],
-    evaluator_budget: Annotated[str, typer.Option(help="Wei, or as in 100ether.")],
-    settlement_fee: Annotated[str, typer.Option(help="What the settler earns.")] = "0",
-    rule: Annotated[Rule, typer.Option(help="How scores are aggregated.")] = "trust-weighted-mean",
-    trim: Annotated[
-        int, typer.Option(min=0, max=4999, help="Share trimmed at each end, of 10000.")
-    ] = 0,
-    panel_size: Annotated[int, typer.Option(min=3, max=31)] = 5,
-    quorum: Annotated[
-        int | None, typer.Option(help="Least seats that settle; more than half, by default so.")
-    ] = None,
-    oracle: Annotated[
-        str | None,
-        typer.Option(help="Alone may settle until the reveal deadline; by default anybody may."),
-    ] = None,
-    uri: Annotated[str, typer.Option(help="Where evaluators fetch the workload.")] = "",
+    terms: Terms,
 ) -> None:
     """
     Open and pay for a round over a workload, with one receipt of each of its nodes.
@@ -77,40 +50,26 @@ def open_(
     """
     from oracle.chain import calls
     from oracle.cli import documents
-    from oracle.cli.amounts import parse_amount, tokens
+    from oracle.cli.amounts import tokens
     from oracle.cli.session import Writer
-    from oracle.core.consensus import Rule as CoreRule
-    from oracle.core.facts import Terms
-    from oracle.core.phases import NOBODY
     from oracle.evaluators.workload import load
 
     content = load(workload)
     receipts = documents.read_all(documents.ReceiptFile, receipt)
     session = Writer(writing)
-    batches, signatures = _batches(session, content, receipts, session.address)
-    terms = Terms(
-        domain=domain_word(content.domain),
-        rule=CoreRule[rule.upper().replace("-", "_")],
-        trim=trim,
-        panel_size=panel_size,
-        quorum=panel_size // 2 + 1 if quorum is None else quorum,
-        oracle=NOBODY if oracle is None else session.account(oracle),
-        workload_hash=content.hash,
-        inference_budget=parse_amount(inference_budget),
-        evaluator_budget=parse_amount(evaluator_budget),
-        settlement_fee=parse_amount(settlement_fee),
-    )
-    session.consent(f"Escrow {tokens(terms.deposit)} tokens of {session.address}?")
+    batches, signatures = batches_of(session, content, receipts, session.address)
+    fixed = terms.of(content, session)
+    session.consent(f"Escrow {tokens(fixed.deposit)} tokens of {session.address}?")
     call = calls.rounds(
         session.deployment,
         "open",
-        terms.as_tuple(),
+        fixed.as_tuple(),
         [batch.as_tuple() for batch in batches],
         signatures,
-        uri,
+        terms.uri,
     )
-    done = f"Round over {len(content.items)} items opened with {tokens(terms.deposit)} tokens"
-    receipt_of = session.pay(call, terms.deposit, done)
+    done = f"Round over {len(content.items)} items opened with {tokens(fixed.deposit)} tokens"
+    receipt_of = session.pay(call, fixed.deposit, done)
     if receipt_of is None:
         return
     event = session.event(receipt_of, "QualityRounds", "RoundOpened")
@@ -120,7 +79,7 @@ def open_(
             "round": event["roundId"],
             "drawBlock": event["drawBlock"],
             "workloadHash": "0x" + content.hash.hex(),
-            "deposit": str(terms.deposit),
+            "deposit": str(fixed.deposit),
         },
         [f"Round {event['roundId']}"],
     )
@@ -231,43 +190,6 @@ def cancel(round_id: RoundId, writing: Writing) -> None:
         done, function = cancellation.cancel(history.drawn()), "cancel"
     call = calls.rounds(session.deployment, function, *done.arguments)
     session.send(call, f"Round {round_id} cancelled, its deposit credited to the requester")
-
-
-def _batches(
-    session: Session, workload: Workload, receipts: Iterable[ReceiptFile], requester: str
-) -> tuple[list[Batch], list[bytes]]:
-    """Return the batches and their signatures in the workload's order; raise `Stop`."""
-    from oracle.core.facts import Batch
-
-    given: dict[str, ReceiptFile] = {}
-    for receipt in receipts:
-        if given.setdefault(receipt.label, receipt) != receipt:
-            raise Stop(Exit.USAGE, f"There are two different receipts for {receipt.label!r}.")
-    batches, signatures = [], []
-    for part in workload.batches:
-        if (found := given.get(part.node)) is None:
-            raise Stop(Exit.USAGE, f"There is no receipt for {part.node!r}.")
-        expected = {
-            "chainId": session.chain_id,
-            "registry": session.deployment.registry.address,
-            "requester": requester,
-            "workloadHash": "0x" + workload.hash.hex(),
-            "items": part.stop - part.start,
-            "cost": part.cost,
-            "outputsHash": "0x" + part.outputs_hash.hex(),
-        }
-        for field, value in expected.items():
-            if (said := getattr(found, field)) != value:
-                raise Stop(
-                    Exit.USAGE,
-                    f"The receipt for {part.node!r} says {field} {said}, and it is {value}.",
-                )
-        owner = session.state.node(found.nodeId).owner
-        batches.append(
-            Batch(found.nodeId, owner, part.stop - part.start, part.cost, part.outputs_hash)
-        )
-        signatures.append(bytes.fromhex(found.signature[2:]))
-    return batches, signatures
 
 
 def _facts(session: Session, state: RoundState, history: RoundHistory) -> dict[str, Any]:

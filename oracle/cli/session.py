@@ -146,18 +146,22 @@ class Writer(Session):
 
     def pay(self, call: calls.Call, amount: int, done: str) -> TxReceipt | None:
         """Send a call that pulls `amount` of the token, approved to the wei if it is not yet."""
-        balance = self.balance(self.address)
-        if balance < amount:
-            raise Stop(
-                Exit.KEY,
-                f"{self.address} has {tokens(balance)} tokens, and {tokens(amount)} are needed.",
-            )
+        self.require_balance(amount)
         if self.allowance(self.address, call.to) < amount:
             approval = calls.token(self.deployment, "approve", call.to, amount)
             if self.send(approval, f"{tokens(amount)} tokens approved for {call.to}") is None:
                 self.output.say("The rest cannot be tried before that approval.")
                 return None
         return self.send(call, done)
+
+    def require_balance(self, amount: int) -> None:
+        """Return if the signer has so much of the token, wei; raise `Stop` otherwise."""
+        balance = self.balance(self.address)
+        if balance < amount:
+            raise Stop(
+                Exit.KEY,
+                f"{self.address} has {tokens(balance)} tokens, and {tokens(amount)} are needed.",
+            )
 
     def event(self, receipt: TxReceipt, contract: str, name: str) -> dict[str, Any]:
         """Return the arguments of the event that a transaction of this session just caused."""

@@ -31,6 +31,7 @@ from oracle.core.facts import Batch
 from oracle.evaluators.workload import MAX_COUNT, Workload, WorkloadError, parse
 from oracle.service.answers import Answer, AnswerStore
 from oracle.service.documents import Address, ReceiptFile
+from oracle.service.health import Health
 from oracle.service.models import Message, Model, ModelFailed, prompt_of
 from oracle.service.serving import ErrorBody, Refusal, application, bounded_body
 
@@ -176,6 +177,27 @@ class InferenceNode:
             yield
         finally:
             self._places.release()
+
+
+class Watch:
+    """Looks, once a tick, whether the registry still takes the service's word for the node's."""
+
+    CHECK = "operator"
+
+    def __init__(self, node: Callable[[], Node], address: str, health: Health) -> None:
+        self._node = node
+        self._address = address
+        self._health = health
+
+    def tick(self) -> None:
+        """Report on `CHECK`; raise what asking the chain raises."""
+        node = self._node()
+        self._health.report(
+            self.CHECK,
+            ""
+            if node.operator == self._address
+            else f"The operator of node {node.node_id} is {node.operator}, not {self._address}.",
+        )
 
 
 def inference_application(node: InferenceNode) -> FastAPI:
