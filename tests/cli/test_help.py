@@ -65,7 +65,9 @@ def test_the_commands_are_those_that_the_documentation_names() -> None:
         "deploy",
         "devnet",
         "evaluate",
+        "evaluator run",
         "explain",
+        "inference serve",
         "keys devnet",
         "keys import",
         "keys list",
@@ -79,6 +81,8 @@ def test_the_commands_are_those_that_the_documentation_names() -> None:
         "oracle run",
         "plan",
         "receipt",
+        "requester ask",
+        "requester submit",
         "reveal",
         "round cancel",
         "round draw",
@@ -147,7 +151,7 @@ def test_help_takes_less_than_four_tenths_of_a_second() -> None:
 def test_the_rules_are_those_of_the_core() -> None:
     from typing import get_args
 
-    from oracle.cli.rounds import Rule
+    from oracle.cli.terms import Rule
     from oracle.core.consensus import Rule as CoreRule
 
     assert [name.upper().replace("-", "_") for name in get_args(Rule)] == [
