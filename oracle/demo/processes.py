@@ -40,17 +40,18 @@ class Service:
     process: subprocess.Popen[bytes]
     out: Path
     log: Path
+    begins_at: int = 0
 
-    def events(self, name: str) -> Iterator[dict[str, Any]]:
-        """Yield what was logged under a name so far."""
-        for line in _lines(self.log):
+    def events(self, name: str, since: int = 0) -> Iterator[dict[str, Any]]:
+        """Yield what was logged under a name so far, also by services called so before."""
+        for line in _lines(self.log, since):
             if line.get("event") == name:
                 yield line
 
     @property
     def url(self) -> str | None:
         """Where it can be reached, once it said so."""
-        for line in (*_lines(self.out), *self.events("started")):
+        for line in (*_lines(self.out), *self.events("started", self.begins_at)):
             if "url" in line:
                 return str(line["url"])
         return None
@@ -91,6 +92,7 @@ class Services:
         out, log = self._directory / f"{name}.out", self._directory / f"{name}.log"
         words = tuple(map(str, arguments))
         out.write_bytes(b"")
+        begins_at = log.stat().st_size if log.exists() else 0
         with out.open("ab") as told, log.open("ab") as said:
             process = subprocess.Popen(
                 [sys.executable, "-m", "oracle.cli", *words],
@@ -100,7 +102,7 @@ class Services:
                 stderr=said,
                 start_new_session=True,  # Ctrl-C is for whoever started them, who ends them
             )
-        service = Service(name, words, process, out, log)
+        service = Service(name, words, process, out, log, begins_at)
         self.running[name] = service
         return service
 
@@ -148,9 +150,9 @@ class Services:
         self.running.clear()
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a file that are JSON objects."""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+def _lines(path: Path, since: int = 0) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a file that are JSON objects, from a byte on."""
+    for line in path.read_bytes()[since:].splitlines():
         try:
             row = json.loads(line)
         except ValueError:

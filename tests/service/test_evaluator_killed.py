@@ -175,6 +175,7 @@ def test_killed_at_every_stage_it_commits_once_and_reveals_and_leaves_a_false_wo
         said = [each["message"] for each in service.events("not_scored")]
         assert all("is not the round's workload: its SHA-256 is" in each for each in said)
         assert village.bit("committed", second) == 0
+        village.services.reachable(service)
         village.services.end()
 
         assert village.services.ended == {KILLED: 0}
