@@ -123,6 +123,7 @@ def _serve(
         from oracle.service.funds import COMMIT_GAS, Funds, reveal_gas
         from oracle.service.health import Health, Pulse, add_probes
         from oracle.service.metrics import DaemonMetrics
+        from oracle.service.rows import Rows
         from oracle.service.serving import application
         from oracle.service.serving import serving as served
 
@@ -162,8 +163,7 @@ def _serve(
                 finality=settings.finality,
             ),
             sender=Sender(session.web3, signer, written, reverts(), FeePolicy(settings.max_fee)),
-            store=store,
-            score=scorer.row,
+            rows=Rows(store, scorer.row, metrics=metrics, log=log),
             couriers=Couriers(urls, metrics.registry, log),
             funds=Funds(session.web3, signer.address, settings.max_fee),
             vitals=vitals.Vitals(

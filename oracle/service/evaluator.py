@@ -10,7 +10,6 @@ never committed: the seat stays absent and the log says why. `seat` decides what
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from oracle.chain import calls
@@ -22,12 +21,10 @@ from oracle.chain.rounds import LogMissing, RoundHistory, Settled
 from oracle.chain.rpc import RpcUnreachable
 from oracle.chain.salts import salt_of
 from oracle.core.commitment import commitment
-from oracle.core.digest import replay
-from oracle.core.facts import Opening, Reveal, RoundState
+from oracle.core.facts import Reveal, RoundState
 from oracle.core.history import commit_proof
+from oracle.service.board import RunningRound
 from oracle.service.couriers import Couriers
-from oracle.service.errands import Errands
-from oracle.service.fetching import NotFetched
 from oracle.service.funds import COMMIT_GAS, Funds, reveal_gas
 from oracle.service.logging import Logger
 from oracle.service.loop import FATAL, Troubles
@@ -35,13 +32,11 @@ from oracle.service.metrics import DaemonMetrics
 from oracle.service.oracle import Following, HistoryIncomplete, Sending
 from oracle.service.ownership import Ownership
 from oracle.service.patience import Patience
-from oracle.service.scores import ScoreStore, SeatKey
+from oracle.service.rows import Rows
+from oracle.service.scores import SeatKey
 from oracle.service.seat import Step, commit_of, next_step
 from oracle.service.settings import DaemonSettings
 from oracle.service.vitals import Vitals
-
-SCORING_THREADS = 4
-"""Workloads that are fetched at a time; they are scored one after the other."""
 
 
 class ScoresLost(Exception):
@@ -71,10 +66,17 @@ class EvaluatorSettings(DaemonSettings):
 class _Seat:
     """One of our seats in a running round."""
 
-    state: RoundState
-    history: RoundHistory
+    found: RunningRound
     seat: int
     node_id: int
+
+    @property
+    def state(self) -> RoundState:
+        return self.found.state
+
+    @property
+    def history(self) -> RoundHistory:
+        return self.found.history
 
     @property
     def key(self) -> SeatKey:
@@ -90,12 +92,7 @@ class _Seat:
 
 
 class Evaluator:
-    """
-    Look at the chain and act; `tick` once a poll, from one thread.
-
-    `score` makes a row of a round's opening and URI, in threads; whatever it raises keeps the seat
-    from committing.
-    """
+    """Look at the chain and act; `tick` once a poll, from one thread."""
 
     def __init__(
         self,
@@ -105,33 +102,29 @@ class Evaluator:
         *,
         follower: Following,
         sender: Sending,
-        store: ScoreStore,
-        score: Callable[[Opening, str], bytes],
+        rows: Rows,
         couriers: Couriers,
         funds: Funds,
         vitals: Vitals,
         metrics: DaemonMetrics,
         log: Logger,
-        threads: int = SCORING_THREADS,
     ) -> None:
         self._settings = settings
         self._deployment = deployment
         self._signer = signer
         self._follower = follower
         self._sender = sender
-        self._store = store
-        self._score = score
+        self._rows = rows
+        self._store = rows.store
         self._couriers = couriers
         self._funds = funds
         self._vitals = vitals
         self._metrics = metrics
         self._log = log
-        self._scoring: Errands[SeatKey, bytes] = Errands(threads)
         self._ownership = Ownership(signer.address, settings.node_id)
         self._troubles = Troubles(log)
         self._patience = Patience(settings.poll)
         self._told: set[SeatKey] = set()
-        self._unscored: dict[SeatKey, str] = {}
         self._head: bytes | None = None
 
     def tick(self) -> None:
@@ -169,10 +162,10 @@ class Evaluator:
         history = view.history(round_id)
         if history.draw is None:
             return
-        state = view.round(round_id)
+        found = RunningRound(view.round(round_id), history)
         failure: Exception | None = None
         for number, drawn in enumerate(history.draw.panel):
-            seat = _Seat(state, history, number, drawn.node_id)
+            seat = _Seat(found, number, drawn.node_id)
             # Whoever committed reveals, also after its node got another operator.
             if self._ownership.acts_for(view, seat.node_id) or self._store.find(seat.key):
                 try:
@@ -204,11 +197,9 @@ class Evaluator:
         purpose = f"commit {seat.round_id} {seat.node_id}"
         if self._is_served(purpose):
             return
-        row = self._store.find(seat.key)
-        if row is None:
-            if (scored := self._scored(seat)) is None:
-                return
-            row = self._store.keep(seat.key, scored)
+        if (row := self._row(seat)) is None:
+            return
+        row = self._store.keep(seat.key, row)
         hashed = commitment(seat.history.key, seat.node_id, self._salt(seat), row)
         call = calls.rounds(self._deployment, "commit", seat.round_id, seat.seat, hashed)
         self._send(view, seat, purpose, call, COMMIT_GAS + self._owed(view, seat))
@@ -218,35 +209,17 @@ class Evaluator:
         if seat.key in self._told:
             return
         self._told.add(seat.key)
-        why = self._unscored.get(seat.key, "It was not scored or sent in time.")
         self._log.error(
             "seat_absent",
             round=seat.round_id,
             seat=seat.seat,
             node=seat.node_id,
             message="Commits are closed and this seat has none: it will be slashed.",
-            why=why,
+            why=self._rows.why_none(seat.key),
         )
 
-    def _scored(self, seat: _Seat) -> bytes | None:
-        """Return the row of a seat once it is scored; until then say what stands in the way."""
-        opening, uri = seat.history.opening, seat.history.uri
-        row = self._scoring.result(seat.key, lambda: self._score(opening, uri))
-        failure = self._scoring.failure(seat.key)
-        if row is None and failure is not None and self._unscored.get(seat.key) != str(failure):
-            self._unscored[seat.key] = str(failure)
-            self._metrics.count_error(failure)
-            self._log.error(
-                "not_scored",
-                round=seat.round_id,
-                seat=seat.seat,
-                node=seat.node_id,
-                error=type(failure).__name__,
-                message=" ".join(str(failure).split()),
-                # An evaluator may raise anything; what is expected needs no more than its sentence.
-                exc_info=None if isinstance(failure, (NotFetched, ValueError)) else failure,
-            )
-        return row
+    def _row(self, seat: _Seat) -> bytes | None:
+        return self._rows.row(seat.key, seat.history.opening, seat.history.uri)
 
     def _owed(self, view: View, seat: _Seat) -> int:
         """Return the gas of this seat's reveal and of those that others of ours may still need."""
@@ -265,8 +238,7 @@ class Evaluator:
         if commit is None:
             return None
         salt = self._salt(seat)
-        row = self._store.find(seat.key)
-        if row is None and (row := self._scored(seat)) is None:
+        if (row := self._row(seat)) is None:
             return None
         if commitment(seat.history.key, seat.node_id, salt, row) != commit.commitment:
             raise ScoresLost(seat.round_id, seat.node_id)
@@ -292,10 +264,7 @@ class Evaluator:
     def _send(self, view: View, seat: _Seat, purpose: str, call: calls.Call, gas: int) -> None:
         """Send a call if the logs that it follows from are the chain's, and `gas` can be paid."""
         try:
-            facts = seat.history.drawn()
-            replayed = replay(facts.key, facts.opening, facts.draw, facts.commits)
-            if replayed != (digest := view.state().digest(seat.round_id)):
-                raise HistoryIncomplete(seat.round_id, replayed, digest)
+            self._require_complete(view, seat)
             if gas:
                 self._funds.require(gas)
             entry = self._sender.send(purpose, call)
@@ -311,6 +280,15 @@ class Evaluator:
             nonce=entry.nonce,
             hash="0x" + entry.hash.hex(),
         )
+
+    def _require_complete(self, view: View, seat: _Seat) -> None:
+        """Raise `HistoryIncomplete`, and read all again, unless the chain has digested the logs."""
+        if seat.found.digest() != view.state().digest(seat.round_id):
+            self._follower.forget()
+            raise HistoryIncomplete(
+                f"The logs of round {seat.round_id} do not hash to its digest: the node gives "
+                "other logs than the chain has."
+            )
 
     def _salt(self, seat: _Seat) -> bytes:
         return salt_of(self._signer, seat.history.key, seat.node_id)
@@ -345,9 +323,8 @@ class Evaluator:
                 self._store.drop(key)
                 continue
             self._tell_end(key, history)
-        self._scoring.forget(is_over)
+        self._rows.forget(is_over)
         self._couriers.forget(is_over)
-        self._unscored = {key: why for key, why in self._unscored.items() if not is_over(key)}
         self._troubles.forget(lambda key: isinstance(key, int) and key not in running)
 
     def _tell_end(self, key: SeatKey, history: RoundHistory) -> None:

@@ -60,8 +60,18 @@ def calibrated(world: World) -> Path:
 def submission(world: World, url: str, workload: Path) -> list[Argument]:
     budgets = ["--inference-budget", "1ether", "--evaluator-budget", "1ether"]
     return [
-        *("requester", "submit", workload, "--node", f"echo={url}", *budgets),
-        *("--panel-size", 3, "--uri", "qa.jsonl", "--data-dir", world.path("requester-data")),
+        "requester",
+        "submit",
+        workload,
+        "--node",
+        f"echo={url}",
+        *budgets,
+        "--panel-size",
+        3,
+        "--uri",
+        "qa.jsonl",
+        "--data-dir",
+        world.path("requester-data"),
     ]
 
 
@@ -83,7 +93,7 @@ def test_an_evaluator_that_cannot_work_does_not_start(
 ) -> None:
     command: list[Argument] = ["evaluator", "run", "--port", 0]
     usual: list[Argument] = ["--evaluator", "token-f1", "--calibration", calibrated(world)]
-    directory = ["--data-dir", world.path("evaluator-data")]
+    directory: list[Argument] = ["--data-dir", world.path("evaluator-data")]
     if changes[0] == "--calibration":
         usual = usual[:2]
     ran = world.poq(*command, *usual, *directory, *changes, by=by)
@@ -104,8 +114,9 @@ def test_an_evaluator_that_cannot_work_does_not_start(
 def test_an_inference_node_that_cannot_work_does_not_start(
     world: World, changes: list[Argument], by: str, code: Exit, words: str
 ) -> None:
-    usual = ["--node-id", NODE, "--label", "x", "--model", "openai:http://127.0.0.1:9#m"]
-    directory = ["--data-dir", world.path("inference-data"), "--port", 0]
+    model = "openai:http://127.0.0.1:9#m"
+    usual: list[Argument] = ["--node-id", NODE, "--label", "x", "--model", model]
+    directory: list[Argument] = ["--data-dir", world.path("inference-data"), "--port", 0]
     ran = world.poq("inference", "serve", *usual, *directory, *changes, by=by)
     assert ran.code == code
     assert words in ran.err and len(ran.err.splitlines()) == 1

@@ -23,6 +23,7 @@ from oracle.service.evaluator import Evaluator, EvaluatorSettings
 from oracle.service.funds import Funds
 from oracle.service.health import Health, Pulse
 from oracle.service.metrics import DaemonMetrics
+from oracle.service.rows import Rows
 from oracle.service.scores import FILE, ScoreStore
 from oracle.service.vitals import CHECKS, Vitals
 from tests.core.rounds import some_scores
@@ -79,6 +80,9 @@ class Looking:
     def advance(self) -> View:
         return cast(View, Look(self.network))
 
+    def forget(self) -> None:
+        """Nothing is remembered."""
+
 
 @dataclass
 class Post:
@@ -88,10 +92,10 @@ class Post:
     signer: Signer
     sent: dict[str, Entry] = field(default_factory=dict)
     is_down: bool = False
+    address: str = ""
 
-    @property
-    def address(self) -> str:
-        return self.signer.address
+    def __post_init__(self) -> None:
+        self.address = self.signer.address
 
     def send(self, purpose: str, call: Call) -> Entry:
         if self.is_down:
@@ -192,8 +196,13 @@ class Desk:
             signer,
             follower=Looking(network),
             sender=self.post,
-            store=ScoreStore(self.directory / FILE),
-            score=self.scoring,
+            rows=Rows(
+                ScoreStore(self.directory / FILE),
+                self.scoring,
+                metrics=self.metrics,
+                log=cast(Any, self.log),
+                threads=0,
+            ),
             couriers=Couriers(
                 self.urls,
                 self.metrics.registry,
@@ -212,7 +221,6 @@ class Desk:
             ),
             metrics=self.metrics,
             log=cast(Any, self.log),
-            threads=0,
         )
 
     def tick(self) -> None:

@@ -133,7 +133,7 @@ def test_a_private_host_is_not_asked_whatever_it_is_called(
     import socket
 
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", ("127.0.0.1", 80))])
-    asked = []
+    asked: list[BaseHTTPRequestHandler] = []
     with a_host(asked.append) as url, pytest.raises(NotFetched, match="private network"):
         fetch(f"http://{host}:{url.rpartition(':')[2]}/w", HASH, Sources())
     assert asked == []
@@ -223,12 +223,10 @@ def test_an_answer_that_is_no_success_is_told() -> None:
     "garbage", [b"", b"no http\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nx"]
 )
 def test_an_answer_that_is_no_http_is_one_sentence(garbage: bytes) -> None:
-    with (
-        a_host(
-            lambda request: None if not garbage else request.wfile.write(garbage) and None
-        ) as url,
-        pytest.raises(NotFetched, match="cannot be asked"),
-    ):
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(garbage)
+
+    with a_host(answer) as url, pytest.raises(NotFetched, match="cannot be asked"):
         fetch(url, HASH, HERE)
 
 

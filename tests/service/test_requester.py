@@ -18,7 +18,7 @@ from oracle.service.serving import serving
 from tests.service.rounds import DEPLOYMENT
 from tests.service.test_inference import REQUESTER, Asked
 
-CHAIN = {"chain_id": DEPLOYMENT.chain_id, "registry": DEPLOYMENT.registry.address}
+CHAIN: Any = {"chain_id": DEPLOYMENT.chain_id, "registry": DEPLOYMENT.registry.address}
 PROMPTS = [Prompt("a", "one", "eno"), Prompt("b", "two")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ def test_an_evaluator_that_goes_wrong_gives_no_row(
     class Wrong:
         name, needs_reference = "token-f1", False
 
-        def score(self, items: list[Item]) -> Any:
+        def score(self, items: Sequence[Item]) -> Any:
             return np.full(len(items), value)
 
     scorer._evaluators["qa"] = Wrong()
