@@ -125,17 +125,19 @@ class Evaluator:
         self._troubles = Troubles(log)
         self._patience = Patience(settings.poll)
         self._told: set[SeatKey] = set()
-        self._head: bytes | None = None
+        self._found: dict[int, RunningRound] = {}
+        self._seen: View | None = None
 
     def tick(self) -> None:
         """Raise one of `FATAL`, or what kept this look from being a whole one."""
         view = self._follower.advance()
         for entry in self._sender.advance(view):
             self._note(entry)
-        if view.head.hash != self._head:
+        if view is not self._seen:
+            self._found.clear()
             self._vitals.check(view.head)
             self._tidy(view)
-            self._head = view.head.hash
+            self._seen = view
         if view.running:
             self._act(view)
 
@@ -159,12 +161,14 @@ class Evaluator:
 
     def _serve(self, view: View, round_id: int, now: int) -> None:
         """Do what is due for our seats in a round; one seat's trouble does not stop another's."""
-        history = view.history(round_id)
-        if history.draw is None:
+        found = self._found.get(round_id)
+        if found is None:
+            found = RunningRound(view.round(round_id), view.history(round_id))
+            self._found[round_id] = found
+        if found.history.draw is None:
             return
-        found = RunningRound(view.round(round_id), history)
         failure: Exception | None = None
-        for number, drawn in enumerate(history.draw.panel):
+        for number, drawn in enumerate(found.history.draw.panel):
             seat = _Seat(found, number, drawn.node_id)
             # Whoever committed reveals, also after its node got another operator.
             if self._ownership.acts_for(view, seat.node_id) or self._store.find(seat.key):

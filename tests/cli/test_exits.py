@@ -38,6 +38,10 @@ NOT_FOR_COMMANDS = {
     "oracle.core.panel.TooFewEvaluators",
     # The command, the loop and the intake turn them into a sentence of their own.
     "oracle.service.documents.DocumentMalformed",
+    "oracle.service.evaluator.ScoresLost",
+    "oracle.service.fetching.NotFetched",
+    "oracle.service.handover.NotDelivered",
+    "oracle.service.models.ModelFailed",
     "oracle.service.oracle.HistoryIncomplete",
     "oracle.service.serving.Refusal",
 }
