@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-import httpx
-
 from oracle.service.documents import RevealFile
+from oracle.service.exchange import Unanswered, post
 
-TIMEOUT = 10.0
+STEP_SECONDS = 10.0
 """Seconds for each step of a delivery."""
 PATH = "/v1/reveals"
 
@@ -35,35 +34,13 @@ def deliver(url: str, reveal: RevealFile) -> str:
     """Return `stored` or `known` once the oracle at `url` has the reveal; raise `NotDelivered`."""
     host = urlsplit(url).netloc.rpartition("@")[2]
     try:
-        # A proxy of the environment would see the scores.
-        with httpx.Client(timeout=TIMEOUT, trust_env=False) as client:
-            answer = client.post(
-                url.rstrip("/") + PATH,
-                content=reveal.model_dump_json(),
-                headers={"Content-Type": "application/json"},
-            )
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        words = str(error) or type(error).__name__
-        raise NotDelivered(host, "unreachable", f"{words}.") from None
-    if answer.status_code == 202:
+        answer = post(
+            url.rstrip("/") + PATH, reveal.model_dump_json().encode(), seconds=STEP_SECONDS
+        )
+    except Unanswered as error:
+        raise NotDelivered(host, "unreachable", f"{error}.") from None
+    if answer.status == 202:
         return "stored"
-    if answer.status_code == 200:
+    if answer.status == 200:
         return "known"
-    code, message = _words(answer)
-    raise NotDelivered(host, code, message, _seconds(answer.headers.get("retry-after")))
-
-
-def _words(answer: httpx.Response) -> tuple[str, str]:
-    """Return the code and the sentence of an error, whatever the other side sent."""
-    try:
-        error = answer.json()["error"]
-        return str(error["code"])[:40], str(error["message"])[:200]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return f"http_{answer.status_code}", f"HTTP {answer.status_code}."
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    try:
-        return max(0.0, min(float(retry_after or ""), 3600.0))
-    except ValueError:
-        return None
+    raise NotDelivered(host, *answer.error(), answer.retry_after)

@@ -8,6 +8,7 @@ keeps nothing.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
@@ -15,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import httpx
+from oracle.service.exchange import Unanswered, post
 
 CONTEXT = 4096
 """Tokens that a local model sees, its answer included."""
@@ -88,8 +89,7 @@ class Upstream:
     def __init__(self, url: str, name: str, key: str | None = None) -> None:
         self.name = name
         self._url = url.rstrip("/") + "/chat/completions"
-        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        self._client = httpx.Client(timeout=UPSTREAM_SECONDS, headers=headers)
+        self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
 
     def complete(self, messages: Sequence[Message], most_tokens: int) -> Completion:
         """Return the endpoint's answer; raise `ModelFailed`."""
@@ -100,11 +100,16 @@ class Upstream:
             "temperature": 0,
         }
         try:
-            answer = self._client.post(self._url, json=body)
-        except httpx.HTTPError as error:
-            raise ModelFailed(f"The endpoint gave no answer: {type(error).__name__}.") from None
-        if answer.status_code != 200:
-            raise ModelFailed(f"The endpoint answered with HTTP {answer.status_code}.")
+            answer = post(
+                self._url,
+                json.dumps(body).encode(),
+                seconds=UPSTREAM_SECONDS,
+                headers=self._headers,
+            )
+        except Unanswered as error:
+            raise ModelFailed(f"The endpoint gave no answer: {error}.") from None
+        if answer.status != 200:
+            raise ModelFailed(f"The endpoint answered with HTTP {answer.status}.")
         try:
             return _completion(answer.json(), "message")
         except ValueError:

@@ -17,12 +17,11 @@ from math import ceil
 from time import perf_counter
 from typing import Any
 
-import httpx
-
 from oracle.core import json_text
 from oracle.evaluators.workload import Batch, Item, Workload, WorkloadError, build, dump
 from oracle.service.documents import DocumentMalformed, ReceiptFile
 from oracle.service.documents import parse as parse_document
+from oracle.service.exchange import Unanswered, post
 
 ANSWER_SECONDS = 300.0
 MOST_PROMPTS = 4096
@@ -92,11 +91,10 @@ def ask(
 
     def batch(label: str) -> list[Item]:
         items = []
-        with httpx.Client(timeout=ANSWER_SECONDS, trust_env=False) as client:
-            for prompt in asked:
-                items.append(_answer(client, nodes[label], label, prompt, most_tokens))
-                if told is not None:
-                    told(label, items[-1])
+        for prompt in asked:
+            items.append(_answer(nodes[label], label, prompt, most_tokens))
+            if told is not None:
+                told(label, items[-1])
         return items
 
     with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
@@ -124,8 +122,7 @@ def receipts(
         if (url := nodes.get(part.node)) is None:
             raise NodeFailed(part.node, "its URL is not known, and the workload has its outputs.")
         body = {"workload": text, "label": part.node, "requester": requester}
-        with httpx.Client(timeout=ANSWER_SECONDS, trust_env=False) as client:
-            answer = _post(client, part.node, url, "/v1/receipts", body)
+        answer = _post(part.node, url, "/v1/receipts", body)
         try:
             receipt = parse_document(ReceiptFile, answer)
         except DocumentMalformed as error:
@@ -160,7 +157,7 @@ def check_receipt(
             raise NodeFailed(part.node, f"its receipt says {field} {said}, and it is {value}.")
 
 
-def _answer(client: httpx.Client, url: str, label: str, prompt: Prompt, most_tokens: int) -> Item:
+def _answer(url: str, label: str, prompt: Prompt, most_tokens: int) -> Item:
     body = {
         "model": label,
         "messages": [{"role": "user", "content": prompt.text}],
@@ -168,7 +165,7 @@ def _answer(client: httpx.Client, url: str, label: str, prompt: Prompt, most_tok
         "temperature": 0,
     }
     began = perf_counter()
-    content = _post(client, label, url, "/v1/chat/completions", body)
+    content = _post(label, url, "/v1/chat/completions", body)
     waited_ms = ceil(1000 * (perf_counter() - began))
     try:
         answer = json_text.parse(content)
@@ -191,18 +188,14 @@ def _answer(client: httpx.Client, url: str, label: str, prompt: Prompt, most_tok
     return item
 
 
-def _post(client: httpx.Client, label: str, url: str, path: str, body: Mapping[str, Any]) -> bytes:
+def _post(label: str, url: str, path: str, body: Mapping[str, Any]) -> bytes:
     try:
-        answer = client.post(url.rstrip("/") + path, json=body)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise NodeFailed(label, f"it cannot be asked: {error or type(error).__name__}.") from None
-    if answer.status_code == 200:
-        return answer.content
-    try:
-        message = str(json.loads(answer.content)["error"]["message"])[:200]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        message = f"HTTP {answer.status_code}."
-    raise NodeFailed(label, message)
+        answer = post(url.rstrip("/") + path, json.dumps(body).encode(), seconds=ANSWER_SECONDS)
+    except Unanswered as error:
+        raise NodeFailed(label, f"it cannot be asked: {error}.") from None
+    if answer.status != 200:
+        raise NodeFailed(label, answer.error()[1])
+    return answer.content
 
 
 def _is(kind: type, value: Any) -> Any:

@@ -39,6 +39,7 @@ NOT_FOR_COMMANDS = {
     # The command, the loop and the intake turn them into a sentence of their own.
     "oracle.service.documents.DocumentMalformed",
     "oracle.service.evaluator.ScoresLost",
+    "oracle.service.exchange.Unanswered",
     "oracle.service.fetching.NotFetched",
     "oracle.service.handover.NotDelivered",
     "oracle.service.models.ModelFailed",

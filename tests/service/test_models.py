@@ -89,6 +89,7 @@ def test_what_is_not_installed_is_told_with_how_to_get_it(
         (500, b"{}"),
         (200, b"no json"),
         (200, b"[]"),
+        (200, b"[" * 100_000),
         (200, b'{"choices": []}'),
         (200, b'{"error": {"message": "too long"}}'),
         (200, b'{"choices": [{"message": {"content": "x"}}]}'),

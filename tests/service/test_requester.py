@@ -74,6 +74,9 @@ def test_prompts_that_cannot_be_used_are_refused_in_a_sentence(content: bytes) -
     ("answer", "status"),
     [
         (b"no json", 200),
+        (b"[" * 100_000, 200),
+        (b"[" * 100_000, 500),
+        (b" " * (2**20 + 1), 200),
         ([], 200),
         (an_answer(choices=[]), 200),
         (an_answer(usage={"completion_tokens": True}), 200),
