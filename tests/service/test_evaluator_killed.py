@@ -198,10 +198,11 @@ def test_killed_at_random_moments_it_commits_and_reveals_once_in_every_round(
             rounds += 1
             round_id = village.open(village.workload(rounds), f"{rounds}.jsonl")
             for bits in ("committed", "revealed"):
-                done = False
+                done, attempts = False, 0
                 while not done:
                     service = village.start()
-                    ends_at = monotonic() + chance.uniform(0.5, 8.0)
+                    attempts += 1  # a slow machine may need longer than that to start at all
+                    ends_at = monotonic() + attempts * chance.uniform(0.5, 8.0)
                     while monotonic() < ends_at and not done:
                         done = bool(village.bit(bits, round_id))
                         sleep(0.02)
