@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from oracle.core.judged import Items
 from oracle.core.networks import select
 from oracle.core.units import (
     MAX_SEATS,
@@ -122,13 +123,20 @@ def bounds(scores: ScoreMatrix, g: int) -> tuple[ScoreVector, ScoreVector]:
     return low, high
 
 
-def submission(rule: Rule, scores: ScoreMatrix, trusts: TrustVector, trim: int = 0) -> bytes:
+def submission(
+    rule: Rule,
+    scores: ScoreMatrix,
+    trusts: TrustVector,
+    trim: int = 0,
+    judged: Items | None = None,
+) -> bytes:
     """
     Return what `settle` takes as `consensus` for one round's (seats, items) scores.
 
     It is the packed consensus; or, for MEDIAN and TRIMMED_MEAN where more than one score is kept,
-    the packed least and then greatest scores kept; or, for TRUST_WEIGHTED_MEAN, the packed pivot,
-    from which the contract goes on to the mean. Arguments and errors as for `aggregate`.
+    the packed least and then greatest scores kept; or, for TRUST_WEIGHTED_MEAN, the packed pivot of
+    the `judged` items, by default of all: the contract computes the mean itself. Other arguments
+    and errors as for `aggregate`.
     """
     seats = scores.shape[-2]
     g = trim_count(rule, seats, trim)
@@ -137,7 +145,8 @@ def submission(rule: Rule, scores: ScoreMatrix, trusts: TrustVector, trim: int =
         low, high = bounds(scores, g)
         return pack(low) + pack(high)
     if rule is Rule.TRUST_WEIGHTED_MEAN:
-        rule = Rule.TRUST_WEIGHTED_MEDIAN
+        check_scores(scores)
+        return pack(_weighted_median(scores if judged is None else scores[:, judged], trusts))
     return pack(aggregate(rule, scores, trusts, trim))
 
 
@@ -158,9 +167,9 @@ def pivot(
 
 def deviations(scores: ScoreMatrix, pivot: ScoreVector) -> SeatVector:
     """
-    Return each seat's `⌊Σ_t |s_t − p_t| / T⌋`, (..., seats) uint16 in [0, ONE].
+    Return each seat's `⌊Σ_t |s_t − p_t| / J⌋`, (..., seats) uint16 in [0, ONE].
 
-    `scores` is (..., seats, items) and `pivot` (..., items), both uint16.
+    `scores` is (..., seats, J) and `pivot` (..., J), both uint16, of the J judged items.
     """
     result = np.empty(scores.shape[:-1], dtype=np.uint16)
     middle = pivot[..., np.newaxis, :]

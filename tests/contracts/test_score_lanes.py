@@ -56,6 +56,7 @@ class Sweep(IntEnum):
     SUM_DOWN = auto()
     WEIGHTED_DOWN = auto()
     CLAMP_DOWN = auto()
+    ABOVE_ONE_ALONG = auto()
     DISTANCES_ALONG = auto()
 
 
@@ -142,8 +143,7 @@ def sweep(harness: Harness, kind: Sweep, columns: int) -> None:
     for rows in range(1, MAX_SEATS + 1):
         cases = -(-columns // MAX_SEATS)
         shape = cases, 2, LANES
-        scores = kind in (Sweep.SUM_DOWN, Sweep.WEIGHTED_DOWN, Sweep.CLAMP_DOWN)
-        scores |= kind is Sweep.DISTANCES_ALONG and rows % 2 == 0
+        scores = kind not in (Sweep.COUNTS_AT, Sweep.WEIGHTS_AT, Sweep.ABOVE_ONE_ALONG)
         marks = BELOW_GUARD[:4] if scores else BELOW_GUARD
         limit = ONE + 1 if scores else GUARD
         bounds = np.where(
