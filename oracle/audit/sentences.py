@@ -220,9 +220,7 @@ def _disagreement(explanation: Explanation, one: Included) -> list[str]:
     middle = _middle(explanation)
     letter = f"{middle[0]}'"
     others = one.judged[further:] + one.judged[:further]
-    total = sum(
-        abs(one.scores[i] - one.pivot[u]) for i, u in zip(one.judged, others, strict=True)
-    )
+    total = sum(abs(one.scores[i] - one.pivot[u]) for i, u in zip(one.judged, others, strict=True))
     told = [
         f"From the {middle} {letter} of other items, each half of the judged ones or "
         f"{_count(further, 'item')} further on, its scores were {share(b)} away: "

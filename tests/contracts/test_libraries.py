@@ -113,7 +113,8 @@ def test_the_shuffle_agrees_on_the_vectors(harness: Harness) -> None:
 
 
 def random_panel(rng: np.random.Generator) -> tuple[Any, list[int], int]:
-    seats, items = int(rng.integers(2, 32)), int(rng.choice([rng.integers(1, 140), rng.integers(128, 600)]))
+    seats = int(rng.integers(2, 32))
+    items = int(rng.integers(1, rng.choice([140, 600])))
     levels = int(rng.choice([2, 5, ONE + 1]))
     scores = (rng.integers(0, levels, (seats, items)) * (ONE // (levels - 1))).astype(np.uint16)
     trusts = rng.integers(WEIGHT_UNIT, 1_000_001, seats).tolist()

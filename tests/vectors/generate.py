@@ -88,7 +88,24 @@ def consensus_vectors() -> Iterator[dict[str, Any]]:
 
 
 def judged_vectors() -> Iterator[dict[str, Any]]:
-    for items in (1, 16, 17, 127, 128, 129, 143, 144, 145, 255, 256, 257, 1_024, 1_861, 4_095, 4_096):
+    for items in (
+        1,
+        16,
+        17,
+        127,
+        128,
+        129,
+        143,
+        144,
+        145,
+        255,
+        256,
+        257,
+        1_024,
+        1_861,
+        4_095,
+        4_096,
+    ):
         salts = salts_of(f"judged {items}", 3 + items % 29)
         yield {"items": items, "salts": salts, "judged": judged_items(items, salts).tolist()}
 
