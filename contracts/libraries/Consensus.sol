@@ -87,7 +87,7 @@ library Consensus {
         unchecked {
             uint256 place = scores.pointer();
             uint256 end = place + scores.length;
-            uint256 whole = place + scores.length / 128 * 128;
+            uint256 whole = place + scores.length / 256 * 256;
             uint256 flags = ScoreLanes.aboveOneAlong(place, whole);
             for (; whole < end; whole += 32) {
                 flags |= (ScoreLanes.load(whole) & ScoreLanes.head((end - whole) / 2)).aboveOne();
@@ -134,15 +134,17 @@ library Consensus {
         uint256 least = ScoreLanes.spread(threshold + 1);
         uint256 first = consensus.pointerInMemory();
         unchecked {
-            // Masked lanes are zero, below every least. Sums as in `deviations`.
+            uint256 keep = type(uint256).max;
+            // Masked lanes are zero, below every least. At most 256 words are counted, of at most 4096 · ONE in all.
             for (uint256 i = start; i < stop; i += 16) {
-                uint256 word = ScoreLanes.read(first + 2 * i) & ScoreLanes.head(stop - i);
+                if (i + 16 > stop) keep = ScoreLanes.head(stop - i);
+                uint256 word = ScoreLanes.read(first + 2 * i) & keep;
                 uint256 flags = word.ge(least);
-                count += flags.units().pairs();
+                count += flags.units();
                 sum += (word & flags.mask()).pairs();
             }
         }
-        return (count.total32(), sum.total32());
+        return (count.pairs().total32(), sum.total32());
     }
 
     /* RULES */
@@ -187,11 +189,10 @@ library Consensus {
             uint256 submitted = submission.pointerInMemory();
             for (uint256 i; i < count; i += 16) {
                 if (i + 16 > count) keep = ScoreLanes.head(count - i);
-                uint256 c = ScoreLanes.read(submitted + 2 * i) & keep;
                 uint256 item = count == items ? i : judged[i / 16];
+                uint256 c = ScoreLanes.read(submitted + 2 * i) & keep;
                 (uint256 from, uint256 over) = ScoreLanes.weightsAt(first + 2 * item, weights, stride, c);
-                uint256 right = from.ge(half + ScoreLanes.ONES) & half.ge(over);
-                if ((c | ~right) & ScoreLanes.GUARD & keep != 0) revert IQualityRounds.WrongConsensus(item);
+                if (_outside(c, from, over, half) & keep != 0) revert IQualityRounds.WrongConsensus(item);
             }
         }
     }
@@ -209,12 +210,15 @@ library Consensus {
         uint256 stride = 2 * items;
         uint256 first = scores.pointer();
         unchecked {
-            for (uint256 i; i < items; i += 16) {
+            uint256 place = consensus.pointerInMemory();
+            for (uint256 end = place + stride; place < end; place += 32) {
                 (uint256 odd, uint256 even) = ScoreLanes.weightedDown(first, weights, stride);
-                uint256 c = _halfUp(odd, total, m) | (_halfUp(even, total, m) << 16);
-                ScoreLanes.write(consensus.pointerInMemory() + 2 * i, c & ScoreLanes.head(items - i));
+                ScoreLanes.write(place, _halfUp(odd, total, m) | (_halfUp(even, total, m) << 16));
                 first += 32;
             }
+            // What lies past the last item came from elsewhere.
+            place -= 32;
+            ScoreLanes.write(place, ScoreLanes.read(place) & ScoreLanes.head((items + 15) % 16 + 1));
         }
     }
 
@@ -230,8 +234,7 @@ library Consensus {
                 if (i + 16 > items) keep = ScoreLanes.head(items - i);
                 uint256 c = ScoreLanes.read(submitted + 2 * i) & keep;
                 (uint256 from, uint256 over) = ScoreLanes.countsAt(first, n, stride, c);
-                uint256 right = from.ge(half + ScoreLanes.ONES) & half.ge(over);
-                if ((c | ~right) & ScoreLanes.GUARD & keep != 0) revert IQualityRounds.WrongConsensus(i);
+                if (_outside(c, from, over, half) & keep != 0) revert IQualityRounds.WrongConsensus(i);
                 first += 32;
             }
         }
@@ -302,6 +305,15 @@ library Consensus {
             if (k % 16 == 15 || k + 1 == n) {
                 ScoreLanes.write(data.pointerInMemory() + k / 16 * 32, packed << (15 - k % 16) * 16);
             }
+        }
+    }
+
+    /// @dev Top bits of the lanes where c is no median: where c ≥ 2¹⁵, from ≤ half or over > half, all three below 2¹⁵. The latter
+    /// two borrow from the top bit that the difference of the counts from half, plus 2¹⁵, has.
+    function _outside(uint256 c, uint256 from, uint256 over, uint256 half) private pure returns (uint256) {
+        unchecked {
+            half |= ScoreLanes.GUARD;
+            return (c | (half - from) | ~(half - over)) & ScoreLanes.GUARD;
         }
     }
 

@@ -352,10 +352,10 @@ library ScoreLanes {
         return (atLo, atHi, odd, even);
     }
 
-    /// @notice Top bits of the lanes that are no score in a word of calldata from `place` to before `end`, four words at a time.
+    /// @notice Top bits of the lanes that are no score in a word of calldata from `place` to before `end`, eight words at a time.
     function aboveOneAlong(uint256 place, uint256 end) internal pure returns (uint256 flags) {
         assembly ("memory-safe") {
-            for {} lt(place, end) { place := add(place, 128) } {
+            for {} lt(place, end) { place := add(place, 256) } {
                 let s := calldataload(place)
                 flags := or(flags, or(s, add(s, EXCESS)))
                 s := calldataload(add(place, 32))
@@ -363,6 +363,14 @@ library ScoreLanes {
                 s := calldataload(add(place, 64))
                 flags := or(flags, or(s, add(s, EXCESS)))
                 s := calldataload(add(place, 96))
+                flags := or(flags, or(s, add(s, EXCESS)))
+                s := calldataload(add(place, 128))
+                flags := or(flags, or(s, add(s, EXCESS)))
+                s := calldataload(add(place, 160))
+                flags := or(flags, or(s, add(s, EXCESS)))
+                s := calldataload(add(place, 192))
+                flags := or(flags, or(s, add(s, EXCESS)))
+                s := calldataload(add(place, 224))
                 flags := or(flags, or(s, add(s, EXCESS)))
             }
             flags := and(flags, GUARD)

@@ -111,7 +111,7 @@ contract ScoreLanesHarness {
         else if (sweep == Sweep.SUM_DOWN) (r[0], r[1]) = ScoreLanes.sumDown(place, rows, 32, b);
         else if (sweep == Sweep.WEIGHTED_DOWN) (r[0], r[1]) = ScoreLanes.weightedDown(place, weights, 32);
         else if (sweep == Sweep.CLAMP_DOWN) (r[0], r[1], r[2], r[3]) = ScoreLanes.clampDown(place, rows, 32, a, b, 0, 0);
-        else if (sweep == Sweep.ABOVE_ONE_ALONG) r[0] = ScoreLanes.aboveOneAlong(place, place + rows / 4 * 128) == 0 ? 0 : 1;
+        else if (sweep == Sweep.ABOVE_ONE_ALONG) r[0] = ScoreLanes.aboveOneAlong(place, place + rows / 8 * 256) == 0 ? 0 : 1;
         else {
             uint256[] memory consensus = new uint256[](rows / 2 * 2);
             for (uint256 i; i < consensus.length; ++i) {
@@ -132,7 +132,7 @@ contract ScoreLanesHarness {
         returns (uint256[4] memory r)
     {
         uint256 rows = weights.length;
-        if (sweep == Sweep.ABOVE_ONE_ALONG) rows = rows / 4 * 4;
+        if (sweep == Sweep.ABOVE_ONE_ALONG) rows = rows / 8 * 8;
         if (sweep == Sweep.DISTANCES_ALONG) rows = rows / 2 * 2;
         for (uint256 k; k < rows; ++k) {
             uint256 word = _word(column, k);
