@@ -11,7 +11,8 @@ import {MAX_JUDGED} from "./Units.sol";
 /// A round of T items is ⌈T / 16⌉ groups of sixteen, one word of a row each; the last one of a large round ends with the round and
 /// so may overlap the one before it. Of a round of more than MAX_JUDGED items eight groups are judged, evenly spread, and each is
 /// as likely as any other. The salts of the included seats decide which: their commitments bind them, and they
-/// are secret until nobody can commit any more.
+/// are secret until nobody can commit any more. Two limits remain. After the reveal deadline the settler chooses among subsets of
+/// the seats, and so among their samples; and a seat that learnt the other salts can withhold its own at the price of its slash.
 library Judged {
     using ScoreLanes for bytes;
     using ScoreLanes for uint256[];
@@ -37,7 +38,7 @@ library Judged {
                 firsts = new uint256[](GROUPS);
                 uint256 start = uint256(keccak256(abi.encodePacked(salts))) % all;
                 for (uint256 i; i < GROUPS; ++i) {
-                    firsts[i] = Math.min(GROUP * ((start + all / GROUPS * i) % all), items - GROUP);
+                    firsts[i] = Math.min(GROUP * ((start + all * i / GROUPS) % all), items - GROUP);
                 }
             }
         }

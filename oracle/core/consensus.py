@@ -95,9 +95,10 @@ def trimmed_mean(scores: ScoreMatrix, g: int) -> ScoreVector:
             block.write(select(rows.copy(), kept)[0])
             continue
         if g == 1:  # two extremes are found faster than all between them
-            total = _total(list(rows))
-            total -= rows.min(axis=0)
-            total -= rows.max(axis=0)
+            first = rows[0] - rows.min(axis=0)
+            last = ONE - rows.max(axis=0)
+            total = _total([first, *rows[1:], last])
+            total -= ONE
         else:
             total = _total(select(rows.copy(), kept))
         block.write(round_half_up(total, len(kept)))
@@ -219,11 +220,14 @@ def _weighted_median(scores: ScoreMatrix, trusts: TrustVector) -> ScoreVector:
 
 def _total(rows: list[NDArray[np.uint16]]) -> NDArray[np.uint32]:
     """The sum of one row or more."""
-    total = np.zeros_like(rows[0], dtype=np.uint32)
+    parts = []
     for i in range(0, len(rows), _ADDENDS):
         part = rows[i].copy()
         for row in rows[i + 1 : i + _ADDENDS]:
             part += row
+        parts.append(part)
+    total: NDArray[np.uint32] = parts[0].astype(np.uint32)
+    for part in parts[1:]:
         total += part
     return total
 

@@ -44,6 +44,6 @@ def judged_items(items: int, salts: Iterable[bytes]) -> Items:
         return np.arange(items)
     groups = -(-items // GROUP)
     start = int.from_bytes(keccak(b"".join(salts))) % groups
-    chosen = (start + np.arange(GROUPS) * (groups // GROUPS)) % groups
+    chosen = (start + np.arange(GROUPS) * groups // GROUPS) % groups
     firsts = np.minimum(GROUP * chosen, items - GROUP)
     return (firsts[:, np.newaxis] + np.arange(GROUP)).ravel()

@@ -21,7 +21,7 @@ def judged(items: int, salts: list[bytes]) -> list[int]:
     if items % 16:
         groups.append(list(range(items - 16, items)))
     start = int(keccak(b"".join(salts)).hex(), 16) % len(groups)
-    spread = [groups[(start + i * (len(groups) // 8)) % len(groups)] for i in range(8)]
+    spread = [groups[(start + i * len(groups) // 8) % len(groups)] for i in range(8)]
     return [item for group in spread for item in group]
 
 
