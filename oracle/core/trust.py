@@ -53,8 +53,9 @@ def updated(
     """
     Return the trusts after a round, (..., seats) uint32 within the parameters' bounds.
 
-    `items` are how many seats were judged by: see `judged_count`. `trusts`, in TRUST_ONE, and `disagreements`, in ONE, are those of the revealed seats, both
-    (..., seats), the trusts current when the round settles. Gains are floored, losses ceiled.
+    `items` are how many the seats were judged by: see `judged_count`. `trusts`, in TRUST_ONE, and
+    `disagreements`, in ONE, are those of the revealed seats, both (..., seats), the trusts current
+    when the round settles. Gains are floored, losses ceiled.
     Assumes rates of at most MAX_RATE, as the registry's constructor does: products stay below 2⁶³.
     """
     tau = tolerance(parameters, disagreements)[..., np.newaxis]
