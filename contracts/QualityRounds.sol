@@ -20,6 +20,7 @@ import {
     Terms
 } from "./interfaces/IQualityRounds.sol";
 import {Consensus} from "./libraries/Consensus.sol";
+import {Judged} from "./libraries/Judged.sol";
 import {Rewards} from "./libraries/Rewards.sol";
 import {ScoreLanes} from "./libraries/ScoreLanes.sol";
 import {MAX_BATCHES, MAX_ITEMS, MAX_ROUND_BYTES, MAX_SEATS, MIN_SEATS, ONE, WEIGHT_UNIT} from "./libraries/Units.sol";
@@ -228,10 +229,12 @@ contract QualityRounds is IQualityRounds {
         (bytes32 digest, uint256[] memory committedAt) =
             _replay(roundId, state, history, _revealedCommitments(roundId, state, history.panel, seats, reveals));
 
+        uint256[] memory judged = Judged.groups(state.items, reveals.salts);
         (bytes memory agreed, bytes memory pivot) = Consensus.verified(
-            terms.rule, terms.trim, reveals.scores, state.items, _weights(history.panel, seats), consensus
+            terms.rule, terms.trim, reveals.scores, state.items, _weights(history.panel, seats), consensus, judged
         );
-        bytes memory deviations = Consensus.deviations(reveals.scores, state.items, seats.length, pivot);
+        bytes memory rows = Judged.rows(reveals.scores, state.items, seats.length, judged);
+        bytes memory deviations = Consensus.deviations(rows, Judged.count(state.items), seats.length, pivot);
         (uint256[] memory rewards, uint256 refund) =
             _rewards(state, history.opening, seats, committedAt, deviations, agreed);
 
@@ -272,7 +275,7 @@ contract QualityRounds is IQualityRounds {
         // A rule that does not weigh by trust gives no yardstick for it that a minority could not move.
         if (Consensus.weighs(terms.rule)) {
             bytes memory disagreements =
-                Consensus.disagreements(reveals.scores, state.items, seats.length, pivot, deviations);
+                Consensus.disagreements(rows, Judged.count(state.items), seats.length, pivot, deviations);
             _conclude(roundId, state, history, reveals.seats, reveals.seats, disagreements);
         } else {
             _conclude(roundId, state, history, 0, reveals.seats, "");
@@ -634,7 +637,7 @@ contract QualityRounds is IQualityRounds {
         REGISTRY.concludeRound(
             roundId,
             history.opening.terms.domain,
-            state.items,
+            Judged.count(state.items),
             Outcome(history.panel, disagreements, present, absent & ~uint256(state.committed), absent & state.committed)
         );
     }

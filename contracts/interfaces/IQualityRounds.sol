@@ -116,7 +116,7 @@ interface IQualityRounds {
         uint256 indexed roundId, uint256 indexed seat, uint32 indexed nodeId, bytes32 salt, bytes scores
     );
     /// @notice Emitted when a round settles. `seats`, `salts`, `scores`: see `Reveals`. `consensus` is T big-endian
-    /// uint16, `deviations` one big-endian uint16 for each revealed seat, from the pivot. `settlementFee` goes to the settler, `refund` to the requester.
+    /// uint16, `deviations` one big-endian uint16 for each revealed seat, from the pivot of the judged items. `settlementFee` goes to the settler, `refund` to the requester.
     event RoundSettled(
         uint256 indexed roundId,
         address indexed settler,
@@ -241,8 +241,9 @@ interface IQualityRounds {
     /// @dev Allowed once commits are closed and every committed seat is revealed; after the reveal deadline with at least
     /// `quorum` seats. Always includes the seats revealed on chain.
     /// @param consensus What the rule needs, per item a big-endian uint16: the consensus itself; or, where a trimmed mean keeps
-    /// more than one score, the least score kept for all items and then the greatest; or, for a weighted mean, the weighted
-    /// median, from which the contract goes on to the mean.
+    /// more than one score, the least score kept for all items and then the greatest; or, for a weighted mean, which the
+    /// contract computes itself, the weighted median of the judged items: all of them up to 128, else the sample that the
+    /// salts decide, see `Judged`.
     function settle(
         uint256 roundId,
         History calldata history,

@@ -5,6 +5,7 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
 import {IQualityRounds, Rule} from "../interfaces/IQualityRounds.sol";
 import {ONE} from "./Units.sol";
+import {Judged} from "./Judged.sol";
 import {ScoreLanes} from "./ScoreLanes.sol";
 import {Trust} from "./Trust.sol";
 
@@ -12,10 +13,10 @@ import {Trust} from "./Trust.sol";
 ///
 /// `scores` holds one row of `items` packed scores a seat. Each check works through the items word by word and adds
 /// up the seats lane by lane. Lanes past the last item are masked to zero in the submission, and in the scores wherever sums
-/// could carry out of them. What a score above ONE does to its neighbours does not matter: `deviations` rejects it.
+/// could carry out of them. Every score is at most ONE, which is checked first.
 ///
 /// Counting. x = (s | GUARD) − c has its top bit where s ≥ c, and x − 1 where s > c: as c < 2¹⁵, x is at least 1 in every lane,
-/// so neither subtraction borrows from the next lane, whatever s.
+/// so neither subtraction borrows from the next lane.
 library Consensus {
     using ScoreLanes for uint256;
     using ScoreLanes for bytes;
@@ -42,9 +43,11 @@ library Consensus {
         return rule == Rule.TRUST_WEIGHTED_MEAN || rule == Rule.TRUST_WEIGHTED_MEDIAN;
     }
 
-    /// @notice Returns consensus and pivot, packed, or reverts if `submission` is wrong for any item.
+    /// @notice Returns the consensus of all items and the pivot of the judged ones, packed, or reverts if `submission` is wrong for any
+    /// item or a score exceeds ONE.
     /// @param weights Of the revealed seats at the draw, row by row, 1..1000 each.
     /// @param submission The consensus, the least and then the greatest scores kept, or the pivot: see `IQualityRounds.settle`.
+    /// @param judged The first item of each judged group: see `Judged`.
     /// @return consensus Of every item.
     /// @return pivot The weighted median, where the rule weighs; the consensus itself, where it does not.
     function verified(
@@ -53,60 +56,67 @@ library Consensus {
         bytes calldata scores,
         uint256 items,
         uint256[] memory weights,
-        bytes calldata submission
+        bytes calldata submission,
+        uint256[] memory judged
     ) internal pure returns (bytes memory consensus, bytes memory pivot) {
         uint256 n = weights.length;
         uint256 g = trimCount(rule, n, trim);
         bool bounded = (rule == Rule.MEDIAN || rule == Rule.TRIMMED_MEAN) && n - 2 * g > 1;
-        uint256 expected = bounded ? 4 * items : 2 * items;
+        bool mean = rule == Rule.TRUST_WEIGHTED_MEAN;
+        uint256 expected = bounded ? 4 * items : 2 * (mean ? Judged.count(items) : items);
         require(submission.length == expected, IQualityRounds.WrongLength(submission.length, expected));
+        checkScores(scores);
 
         // From memory: what is loaded from calldata would be loaded again at each use.
-        pivot = submission;
+        consensus = submission;
         if (bounded) {
-            pivot = _trimmed(scores, items, n, g, pivot);
+            consensus = _trimmed(scores, items, n, g, consensus);
         } else if (rule == Rule.MEAN) {
-            _checkMean(scores, items, n, pivot);
+            _checkMean(scores, items, n, consensus);
         } else if (rule == Rule.MEDIAN || rule == Rule.TRIMMED_MEAN) {
-            _checkMiddle(scores, items, n, pivot);
+            _checkMiddle(scores, items, n, consensus);
         } else {
-            _checkWeightedMedian(scores, items, weights, pivot);
-            if (rule == Rule.TRUST_WEIGHTED_MEAN) return (_weightedMean(scores, items, weights), pivot);
+            _checkWeightedMedian(scores, items, weights, consensus, judged);
+            if (mean) return (_weightedMean(scores, items, weights), consensus);
         }
-        return (pivot, pivot);
+        return (consensus, Judged.row(consensus, judged));
     }
 
-    /// @notice Reverts if a score of one row exceeds ONE.
-    function checkScores(bytes calldata row) internal pure {
-        uint256 items = row.length / 2;
-        uint256 start = row.pointer();
-        uint256 flags;
-        for (uint256 i; i < items; i += 16) {
-            flags |= (ScoreLanes.load(start + 2 * i) & ScoreLanes.head(items - i)).aboveOne();
+    /// @notice Reverts if one of packed scores exceeds ONE.
+    function checkScores(bytes calldata scores) internal pure {
+        unchecked {
+            uint256 place = scores.pointer();
+            uint256 end = place + scores.length;
+            uint256 whole = place + scores.length / 256 * 256;
+            uint256 flags = ScoreLanes.aboveOneAlong(place, whole);
+            for (; whole < end; whole += 32) {
+                flags |= (ScoreLanes.load(whole) & ScoreLanes.head((end - whole) / 2)).aboveOne();
+            }
+            require(flags == 0, IQualityRounds.ScoreAboveOne());
         }
-        require(flags == 0, IQualityRounds.ScoreAboveOne());
     }
 
-    /// @notice Each seat's deviation ⌊Σ|s − p| / T⌋ from the pivot, packed. Reverts if a score exceeds ONE.
-    function deviations(bytes calldata scores, uint256 items, uint256 n, bytes memory pivot)
+    /// @notice Each seat's deviation ⌊Σ|s − p| / J⌋ from the pivot of the judged items, packed.
+    /// @param scores Of the judged items, `items` a row: see `Judged.rows`.
+    function deviations(bytes memory scores, uint256 items, uint256 n, bytes memory pivot)
         internal
         pure
         returns (bytes memory)
     {
-        return _distances(scores.pointer(), items, n, pivot.pointerInMemory());
+        return _distances(scores.pointerInMemory(), items, n, pivot.pointerInMemory());
     }
 
-    /// @notice Each seat's disagreement, packed: see `Trust`. Assumes that `found` are the deviations from the same pivot.
+    /// @notice Each seat's disagreement, packed: see `Trust`. Arguments as for `deviations`, which have to have `found` theirs.
     function disagreements(
-        bytes calldata scores,
+        bytes memory scores,
         uint256 items,
         uint256 n,
         bytes memory pivot,
         bytes memory found
     ) internal pure returns (bytes memory result) {
-        // Read from its middle on, this goes half a round further on and then round again from the start.
+        // Read from its middle on, this goes half of the items further on and then round again from the start.
         bytes memory twice = bytes.concat(pivot, pivot);
-        result = _distances(scores.pointer(), items, n, twice.pointerInMemory() + items / 2 * 2);
+        result = _distances(scores.pointerInMemory(), items, n, twice.pointerInMemory() + items / 2 * 2);
         uint256 packed;
         for (uint256 k; k < n; ++k) {
             packed = packed << 16 | Trust.disagreement(found.lane(k), result.lane(k));
@@ -124,15 +134,17 @@ library Consensus {
         uint256 least = ScoreLanes.spread(threshold + 1);
         uint256 first = consensus.pointerInMemory();
         unchecked {
-            // Masked lanes are zero, below every least. Sums as in `deviations`.
+            uint256 keep = type(uint256).max;
+            // Masked lanes are zero, below every least. At most 256 words are counted, of at most 4096 · ONE in all.
             for (uint256 i = start; i < stop; i += 16) {
-                uint256 word = ScoreLanes.read(first + 2 * i) & ScoreLanes.head(stop - i);
+                if (i + 16 > stop) keep = ScoreLanes.head(stop - i);
+                uint256 word = ScoreLanes.read(first + 2 * i) & keep;
                 uint256 flags = word.ge(least);
-                count += flags.units().pairs();
+                count += flags.units();
                 sum += (word & flags.mask()).pairs();
             }
         }
-        return (count.total32(), sum.total32());
+        return (count.pairs().total32(), sum.total32());
     }
 
     /* RULES */
@@ -159,26 +171,28 @@ library Consensus {
     }
 
     /// @dev Σ_{s≥c} ω > Σω / 2 and Σ_{s>c} ω ≤ Σω / 2, in lanes of 16 bits: Σω < 2¹⁵. The first is 2·Σ_{s<c} ω < Σω, the second
-    /// 2·Σ_{s≤c} ω ≥ Σω. Between them, the scores equal to c have weight: c is a score of the panel.
+    /// 2·Σ_{s≤c} ω ≥ Σω. Between them, the scores equal to c have weight: c is a score of the panel. What is submitted is of
+    /// all items, or of the `judged` ones: where the two are as many, they are the same.
     function _checkWeightedMedian(
         bytes calldata scores,
         uint256 items,
         uint256[] memory weights,
-        bytes memory submission
+        bytes memory submission,
+        uint256[] memory judged
     ) private pure {
         uint256 half = ScoreLanes.spread(_sum(weights) / 2);
         uint256 stride = 2 * items;
         uint256 first = scores.pointer();
+        uint256 count = submission.length / 2;
         unchecked {
             uint256 keep = type(uint256).max;
             uint256 submitted = submission.pointerInMemory();
-            for (uint256 i; i < items; i += 16) {
-                if (i + 16 > items) keep = ScoreLanes.head(items - i);
+            for (uint256 i; i < count; i += 16) {
+                if (i + 16 > count) keep = ScoreLanes.head(count - i);
+                uint256 item = count == items ? i : judged[i / 16];
                 uint256 c = ScoreLanes.read(submitted + 2 * i) & keep;
-                (uint256 from, uint256 over) = ScoreLanes.weightsAt(first, weights, stride, c);
-                uint256 right = from.ge(half + ScoreLanes.ONES) & half.ge(over);
-                if ((c | ~right) & ScoreLanes.GUARD & keep != 0) revert IQualityRounds.WrongConsensus(i);
-                first += 32;
+                (uint256 from, uint256 over) = ScoreLanes.weightsAt(first + 2 * item, weights, stride, c);
+                if (_outside(c, from, over, half) & keep != 0) revert IQualityRounds.WrongConsensus(item);
             }
         }
     }
@@ -196,12 +210,15 @@ library Consensus {
         uint256 stride = 2 * items;
         uint256 first = scores.pointer();
         unchecked {
-            for (uint256 i; i < items; i += 16) {
+            uint256 place = consensus.pointerInMemory();
+            for (uint256 end = place + stride; place < end; place += 32) {
                 (uint256 odd, uint256 even) = ScoreLanes.weightedDown(first, weights, stride);
-                uint256 c = _halfUp(odd, total, m) | (_halfUp(even, total, m) << 16);
-                ScoreLanes.write(consensus.pointerInMemory() + 2 * i, c & ScoreLanes.head(items - i));
+                ScoreLanes.write(place, _halfUp(odd, total, m) | (_halfUp(even, total, m) << 16));
                 first += 32;
             }
+            // What lies past the last item came from elsewhere.
+            place -= 32;
+            ScoreLanes.write(place, ScoreLanes.read(place) & ScoreLanes.head((items + 15) % 16 + 1));
         }
     }
 
@@ -217,8 +234,7 @@ library Consensus {
                 if (i + 16 > items) keep = ScoreLanes.head(items - i);
                 uint256 c = ScoreLanes.read(submitted + 2 * i) & keep;
                 (uint256 from, uint256 over) = ScoreLanes.countsAt(first, n, stride, c);
-                uint256 right = from.ge(half + ScoreLanes.ONES) & half.ge(over);
-                if ((c | ~right) & ScoreLanes.GUARD & keep != 0) revert IQualityRounds.WrongConsensus(i);
+                if (_outside(c, from, over, half) & keep != 0) revert IQualityRounds.WrongConsensus(i);
                 first += 32;
             }
         }
@@ -257,27 +273,23 @@ library Consensus {
 
     /* LANES */
 
-    /// @dev ⌊Σ|s − v| / T⌋ of each of `n` rows, packed. The first row begins at `row` in calldata, the values v at `place` in memory. The
-    /// 32-bit lanes of a row add up to at most 4096 · ONE. Reverts if a score exceeds ONE.
+    /// @dev ⌊Σ|s − v| / J⌋ of each of `n` rows of J items, packed. The first row begins at `row` in memory, the values v at `place`.
     function _distances(uint256 row, uint256 items, uint256 n, uint256 place)
         private
         pure
         returns (bytes memory result)
     {
         result = new bytes(2 * n);
-        uint256 flags;
         unchecked {
-            uint256 whole = items / 64 * 64;
+            uint256 whole = items / 32 * 32;
             uint256 packed;
-            // From a place in memory to that in the row, modulo 2²⁵⁶.
+            // From a value's place to that in the row, modulo 2²⁵⁶.
             uint256 ahead = row - place;
             for (uint256 k; k < n; ++k) {
-                (uint256 sum, uint256 wrong) = ScoreLanes.distancesAlong(place, place + 2 * whole, ahead);
-                flags |= wrong;
+                uint256 sum = ScoreLanes.distancesAlong(place, place + 2 * whole, ahead);
                 for (uint256 i = whole; i < items; i += 16) {
                     uint256 keep = ScoreLanes.head(items - i);
-                    uint256 word = ScoreLanes.load(place + 2 * i + ahead) & keep;
-                    flags |= word.aboveOne();
+                    uint256 word = ScoreLanes.read(place + 2 * i + ahead) & keep;
                     sum += word.distance(ScoreLanes.read(place + 2 * i) & keep).pairs();
                 }
                 packed = packed << 16 | sum.total32() / items;
@@ -285,7 +297,6 @@ library Consensus {
                 ahead += 2 * items;
             }
         }
-        require(flags & ScoreLanes.GUARD == 0, IQualityRounds.ScoreAboveOne());
     }
 
     /// @dev Writes `packed`, which has lane `k` as its last, where a word of lanes is full or `k` is the last of `n`.
@@ -294,6 +305,15 @@ library Consensus {
             if (k % 16 == 15 || k + 1 == n) {
                 ScoreLanes.write(data.pointerInMemory() + k / 16 * 32, packed << (15 - k % 16) * 16);
             }
+        }
+    }
+
+    /// @dev Top bits of the lanes where c is no median: where c ≥ 2¹⁵, from ≤ half or over > half, all three below 2¹⁵. The latter
+    /// two borrow from the top bit that the difference of the counts from half, plus 2¹⁵, has.
+    function _outside(uint256 c, uint256 from, uint256 over, uint256 half) private pure returns (uint256) {
+        unchecked {
+            half |= ScoreLanes.GUARD;
+            return (c | (half - from) | ~(half - over)) & ScoreLanes.GUARD;
         }
     }
 

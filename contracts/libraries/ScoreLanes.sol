@@ -284,36 +284,41 @@ library ScoreLanes {
         }
     }
 
-    /// @notice The weighted sums of a column's odd and even lanes, as `odds` and `evens`.
+    /// @notice The weighted sums of a column's odd and even lanes, as `odds` and `evens`. Assumes weights of at most 31 000 in all.
+    /// @dev `full` is the sum of weighted words: as a number, that of the odd lanes and 2¹⁶ times that of the even ones. Sums are
+    /// below 2³², so taking the even ones away leaves the odd ones, modulo 2²⁵⁶.
     function weightedDown(uint256 place, uint256[] memory weights, uint256 stride)
         internal
         pure
         returns (uint256 odd, uint256 even)
     {
         assembly ("memory-safe") {
+            let full := 0
             let rows := mload(weights)
             let end := add(place, mul(rows, stride))
             let w := add(weights, 32)
             if and(rows, 1) {
                 let a := calldataload(place)
-                odd := mul(and(a, LOW_HALVES), mload(w))
-                even := mul(and(shr(16, a), LOW_HALVES), mload(w))
+                let v := mload(w)
+                full := mul(a, v)
+                even := mul(and(shr(16, a), LOW_HALVES), v)
                 place := add(place, stride)
                 w := add(w, 32)
             }
             for {} lt(place, end) {} {
                 let a := calldataload(place)
                 place := add(place, stride)
-                let b := calldataload(place)
-                place := add(place, stride)
                 let v := mload(w)
-                odd := add(odd, mul(and(a, LOW_HALVES), v))
+                full := add(full, mul(a, v))
                 even := add(even, mul(and(shr(16, a), LOW_HALVES), v))
+                a := calldataload(place)
+                place := add(place, stride)
                 v := mload(add(w, 32))
-                odd := add(odd, mul(and(b, LOW_HALVES), v))
-                even := add(even, mul(and(shr(16, b), LOW_HALVES), v))
+                full := add(full, mul(a, v))
+                even := add(even, mul(and(shr(16, a), LOW_HALVES), v))
                 w := add(w, 64)
             }
+            odd := sub(full, shl(16, even))
         }
     }
 
@@ -330,9 +335,8 @@ library ScoreLanes {
         uint256 atHi
     ) internal pure returns (uint256, uint256, uint256 odd, uint256 even) {
         assembly ("memory-safe") {
-            for { let end := add(place, mul(and(rows, 1), stride)) } lt(place, end) {} {
+            for { let end := add(place, mul(rows, stride)) } lt(place, end) { place := add(place, stride) } {
                 let s := or(calldataload(place), GUARD)
-                place := add(place, stride)
                 let x := sub(s, lo)
                 let flags := and(shr(15, x), ONES)
                 atLo := add(add(atLo, flags), and(shr(7, sub(x, ONES)), SECOND_BYTES))
@@ -341,34 +345,6 @@ library ScoreLanes {
                 flags := and(shr(15, x), ONES)
                 atHi := add(add(atHi, flags), and(shr(7, sub(x, ONES)), SECOND_BYTES))
                 kept := sub(kept, and(x, mul(flags, 0x7FFF)))
-
-                odd := add(odd, and(kept, LOW_HALVES))
-                even := add(even, and(shr(16, kept), LOW_HALVES))
-            }
-            for { let end := add(place, mul(and(rows, not(1)), stride)) } lt(place, end) {} {
-                // Two scores are below 2¹⁶.
-                let s := or(calldataload(place), GUARD)
-                place := add(place, stride)
-                let x := sub(s, lo)
-                let flags := and(shr(15, x), ONES)
-                atLo := add(add(atLo, flags), and(shr(7, sub(x, ONES)), SECOND_BYTES))
-                let kept := and(x, mul(flags, 0x7FFF))
-                x := sub(s, hi)
-                flags := and(shr(15, x), ONES)
-                atHi := add(add(atHi, flags), and(shr(7, sub(x, ONES)), SECOND_BYTES))
-                kept := sub(kept, and(x, mul(flags, 0x7FFF)))
-
-                s := or(calldataload(place), GUARD)
-                place := add(place, stride)
-                x := sub(s, lo)
-                flags := and(shr(15, x), ONES)
-                atLo := add(add(atLo, flags), and(shr(7, sub(x, ONES)), SECOND_BYTES))
-                kept := add(kept, and(x, mul(flags, 0x7FFF)))
-                x := sub(s, hi)
-                flags := and(shr(15, x), ONES)
-                atHi := add(add(atHi, flags), and(shr(7, sub(x, ONES)), SECOND_BYTES))
-                kept := sub(kept, and(x, mul(flags, 0x7FFF)))
-
                 odd := add(odd, and(kept, LOW_HALVES))
                 even := add(even, and(shr(16, kept), LOW_HALVES))
             }
@@ -376,43 +352,48 @@ library ScoreLanes {
         return (atLo, atHi, odd, even);
     }
 
-    /// @notice Along the whole words of memory from `place` to before `end`, four at a time, which hold c, and of the row that lies
-    /// `ahead` of them in calldata (modulo 2²⁵⁶), which holds s: Σ |s − c| in eight 32-bit lanes, and top bits where an s exceeds 10 000.
-    /// @dev |s − c| = 2·(s − c)⁺ + c − s, taken as words modulo 2²⁵⁶: four of them are below 2¹⁶ in every lane.
-    function distancesAlong(uint256 place, uint256 end, uint256 ahead)
-        internal
-        pure
-        returns (uint256 sum, uint256 flags)
-    {
+    /// @notice Top bits of the lanes that are no score in a word of calldata from `place` to before `end`, eight words at a time.
+    function aboveOneAlong(uint256 place, uint256 end) internal pure returns (uint256 flags) {
         assembly ("memory-safe") {
-            for {} lt(place, end) { place := add(place, 128) } {
-                let s := calldataload(add(place, ahead))
+            for {} lt(place, end) { place := add(place, 256) } {
+                let s := calldataload(place)
+                flags := or(flags, or(s, add(s, EXCESS)))
+                s := calldataload(add(place, 32))
+                flags := or(flags, or(s, add(s, EXCESS)))
+                s := calldataload(add(place, 64))
+                flags := or(flags, or(s, add(s, EXCESS)))
+                s := calldataload(add(place, 96))
+                flags := or(flags, or(s, add(s, EXCESS)))
+                s := calldataload(add(place, 128))
+                flags := or(flags, or(s, add(s, EXCESS)))
+                s := calldataload(add(place, 160))
+                flags := or(flags, or(s, add(s, EXCESS)))
+                s := calldataload(add(place, 192))
+                flags := or(flags, or(s, add(s, EXCESS)))
+                s := calldataload(add(place, 224))
+                flags := or(flags, or(s, add(s, EXCESS)))
+            }
+            flags := and(flags, GUARD)
+        }
+    }
+
+    /// @notice Along the whole words of memory from `place` to before `end`, two at a time, which hold c, and of those that lie `ahead`
+    /// of them (modulo 2²⁵⁶), which hold s: Σ |s − c| in eight 32-bit lanes. Assumes scores.
+    /// @dev |s − c| = 2·(s − c)⁺ + c − s, taken as words modulo 2²⁵⁶: two of them are below 2¹⁵ in every lane.
+    function distancesAlong(uint256 place, uint256 end, uint256 ahead) internal pure returns (uint256 sum) {
+        assembly ("memory-safe") {
+            for {} lt(place, end) { place := add(place, 64) } {
+                let s := mload(add(place, ahead))
                 let c := mload(place)
                 let x := sub(or(s, GUARD), c)
                 let over := and(x, mul(and(shr(15, x), ONES), 0x7FFF))
                 let total := sub(c, s)
-                flags := or(flags, or(s, add(s, EXCESS)))
 
-                s := calldataload(add(add(place, 32), ahead))
+                s := mload(add(add(place, 32), ahead))
                 c := mload(add(place, 32))
                 x := sub(or(s, GUARD), c)
                 over := add(over, and(x, mul(and(shr(15, x), ONES), 0x7FFF)))
                 total := add(total, sub(c, s))
-                flags := or(flags, or(s, add(s, EXCESS)))
-
-                s := calldataload(add(add(place, 64), ahead))
-                c := mload(add(place, 64))
-                x := sub(or(s, GUARD), c)
-                over := add(over, and(x, mul(and(shr(15, x), ONES), 0x7FFF)))
-                total := add(total, sub(c, s))
-                flags := or(flags, or(s, add(s, EXCESS)))
-
-                s := calldataload(add(add(place, 96), ahead))
-                c := mload(add(place, 96))
-                x := sub(or(s, GUARD), c)
-                over := add(over, and(x, mul(and(shr(15, x), ONES), 0x7FFF)))
-                total := add(total, sub(c, s))
-                flags := or(flags, or(s, add(s, EXCESS)))
 
                 total := add(total, shl(1, over))
                 sum := add(sum, add(and(total, LOW_HALVES), and(shr(16, total), LOW_HALVES)))

@@ -16,5 +16,7 @@ uint256 constant MIN_SEATS = 3;
 uint256 constant MAX_SEATS = 31;
 uint256 constant MAX_BATCHES = 32;
 uint256 constant MAX_ITEMS = 4096;
+/// @dev The most items of a round that its seats are judged by, a multiple of sixteen.
+uint256 constant MAX_JUDGED = 128;
 /// @dev What scores and bounds of one settlement may take, so that it fits the 128 KiB that mempools accept.
 uint256 constant MAX_ROUND_BYTES = 122_880;

@@ -45,8 +45,9 @@ from oracle.core import trust as trust_rule
 from oracle.core.consensus import aggregate, deviations, pivot
 from oracle.core.digest import fold, opening_hash, settled_step
 from oracle.core.facts import Conduct
+from oracle.core.judged import judged_count, judged_items
 from oracle.core.keccak import keccaks
-from oracle.core.units import ScoreAboveOne, pack
+from oracle.core.units import MAX_JUDGED, ScoreAboveOne, pack
 from oracle.core.words import account, word
 
 COMPARED = {COMMIT: 7, REWARD: 8, TRUST: 6, SETTLED: 8, OPENED: 2, DRAWN: 3, MOVED: 2}
@@ -320,8 +321,13 @@ class Bulk:
             agreed = aggregate(terms.rule, matrix, drawn, terms.trim)
         except ScoreAboveOne:
             raise NotPlain from None
-        middle = pivot(terms.rule, matrix, drawn, agreed)
-        distances = deviations(matrix, middle)
+        seen, middle = matrix, agreed
+        if items > MAX_JUDGED:
+            judged = np.stack([judged_items(items, [each.salts]) for each in group])
+            seen = np.take_along_axis(matrix, judged[:, np.newaxis], axis=2)
+            middle = np.take_along_axis(agreed, judged, axis=1)
+        middle = pivot(terms.rule, seen, drawn, middle)
+        distances = deviations(seen, middle)
         elapsed = np.array([e.elapsed for e in group], dtype=np.int64)
         shares = rewards.seat_shares(self._parameters, distances, elapsed)
         costs = [[batch.cost for batch in e.audited.opening.batches] for e in group]
@@ -329,8 +335,9 @@ class Bulk:
         trusts: list[list[int]] = [[] for _ in group]
         if terms.rule.weighs:
             current = _rows([e.current for e in group])
-            disagreements = trust_rule.disagreements(matrix, middle)
-            trusts = trust_rule.updated(self._trust, current, disagreements, items).tolist()
+            disagreements = trust_rule.disagreements(seen, middle)
+            weight = judged_count(items)
+            trusts = trust_rule.updated(self._trust, current, disagreements, weight).tolist()
         consensus, packed = pack(agreed), pack(distances)
         for i, each in enumerate(group):
             own = each.audited.opening

@@ -19,6 +19,7 @@ from oracle.audit.record import RoundRecord, scored
 from oracle.core import rewards, trust
 from oracle.core.consensus import Rule, deviations, trim_count, trimmed_mean
 from oracle.core.facts import Batch, Conduct, Draw, Role
+from oracle.core.judged import judged_count
 from oracle.core.parameters import RegistryParameters, RoundsParameters
 from oracle.core.settlement import Settlement
 from oracle.core.units import WEIGHT_UNIT, unpack
@@ -72,12 +73,14 @@ class Included:
     What an included seat is paid by: scores, consensus and pivot item by item, in ONE as the rest.
 
     `deviation` is d, `closeness` q, `latency` L, `share` r; `elapsed` is in seconds, `reward` wei.
-    `weight` is of `weights`, those of all included seats. `deviations` are theirs by node id.
+    `weight` is of `weights`, those of all included seats. `deviations` are theirs by node id, over
+    the `judged` items.
     """
 
     scores: tuple[int, ...]
     consensus: tuple[int, ...]
     pivot: tuple[int, ...]
+    judged: tuple[int, ...]
     deviation: int
     deviations: Mapping[int, int]
     closeness: int
@@ -282,12 +285,13 @@ def _included(
     registry: RegistryParameters,
     findings: Findings,
 ) -> Included:
-    terms, items = record.opening.terms, record.opening.items
+    terms, items = record.opening.terms, judged_count(record.opening.items)
     panel = settlement.facts.draw.panel
     seats = [reveal.seat for reveal in settlement.reveals]
     place = seats.index(seat)
     round_scores = scored(settlement)
-    scores, pivot = round_scores.scores, round_scores.pivot
+    judged = round_scores.judged
+    scores, pivot = round_scores.scores[:, judged], round_scores.pivot[judged]
     distances = deviations(scores, pivot)
     own, waited = distances[place : place + 1], np.array([elapsed], dtype=np.int64)
     [close] = rewards.closeness(rounds, own).tolist()
@@ -325,9 +329,10 @@ def _included(
     findings.expect(where, "trust", record.trusts[panel[seat].node_id][1], after)
     weights = [panel[each].trust // WEIGHT_UNIT for each in seats]
     return Included(
-        scores=tuple(scores[place].tolist()),
+        scores=tuple(round_scores.scores[place].tolist()),
         consensus=tuple(round_scores.consensus.tolist()),
-        pivot=tuple(pivot.tolist()),
+        pivot=tuple(round_scores.pivot.tolist()),
+        judged=tuple(judged.tolist()),
         deviation=deviation,
         deviations=dict(zip(ids, distances.tolist(), strict=True)),
         closeness=close,

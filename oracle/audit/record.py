@@ -15,6 +15,7 @@ import numpy as np
 
 from oracle.core.consensus import pivot
 from oracle.core.facts import Commit, Draw, Opening, RoundKey
+from oracle.core.judged import Items, judged_items
 from oracle.core.settlement import Settlement
 from oracle.core.units import ScoreMatrix, ScoreVector, unpack
 
@@ -58,20 +59,24 @@ class Scored:
     A settled round's scores, unpacked: (seats, items) of the included seats, ascending.
 
     `consensus` and `pivot`, what the seats are judged by, are (items,); all are uint16 in ONE.
+    `judged` are the items by which they are judged.
     """
 
     scores: ScoreMatrix
     consensus: ScoreVector
     pivot: ScoreVector
+    judged: Items
 
 
 def scored(settlement: Settlement) -> Scored:
-    """Return the scores of a settlement, the consensus, and the pivot."""
+    """Return the scores of a settlement, the consensus, the pivot, and the judged items."""
     opening, panel = settlement.facts.opening, settlement.facts.draw.panel
     scores = np.stack([unpack(reveal.scores, opening.items) for reveal in settlement.reveals])
     trusts = np.array([panel[reveal.seat].trust for reveal in settlement.reveals], dtype=np.uint32)
     consensus = unpack(settlement.consensus, opening.items)
-    return Scored(scores, consensus, pivot(opening.terms.rule, scores, trusts, consensus))
+    middle = pivot(opening.terms.rule, scores, trusts, consensus)
+    judged = judged_items(opening.items, [reveal.salt for reveal in settlement.reveals])
+    return Scored(scores, consensus, middle, judged)
 
 
 @dataclass(slots=True)

@@ -137,8 +137,13 @@ def _included(explanation: Explanation, seat: SeatPart, one: Included) -> list[P
 
 def _scores(explanation: Explanation, seat: SeatPart, one: Included) -> list[str]:
     terms = explanation.record.opening.terms
-    gaps = [s - p for s, p in zip(one.scores, one.pivot, strict=True)]
+    gaps = [one.scores[i] - one.pivot[i] for i in one.judged]
     told, middle = [], _middle(explanation)
+    if len(gaps) < len(one.scores):
+        told.append(
+            f"Of {len(one.scores)} items its seats were judged by {len(gaps)}, which the salts of "
+            "all of them decide together."
+        )
     if middle == "pivot":
         told.append(
             "A mean follows the seats that stray farthest, so seats are judged by the pivot, the "
@@ -151,17 +156,18 @@ def _scores(explanation: Explanation, seat: SeatPart, one: Included) -> list[str
     told += [
         f"From seat {seat.seat} it scored {above} above the {middle}, {below} below it and "
         f"{len(gaps) - above - below} equal to it.",
-        f"On average it was {share(one.deviation)} away: deviation d = ⌊Σ|s − {middle[0]}| / T⌋ = "
+        f"On average it was {share(one.deviation)} away: deviation d = ⌊Σ|s − {middle[0]}| / J⌋ = "
         f"⌊{total} / {len(gaps)}⌋ = {one.deviation}.",
         f"By closeness it was number {closer + 1} of {len(ranked)} seats, whose deviations went "
         f"from {share(ranked[0])} to {share(ranked[-1])}.",
     ]
-    furthest = sorted(range(len(gaps)), key=lambda i: (-abs(gaps[i]), i))[:FURTHEST]
+    gap_of = dict(zip(one.judged, gaps, strict=True))
+    furthest = sorted(gap_of, key=lambda i: (-abs(gap_of[i]), i))[:FURTHEST]
     apart = [
         f"item {i} (scored {share(one.scores[i])}, {middle} {share(one.pivot[i])}, "
-        f"{signed(gaps[i])})"
+        f"{signed(gap_of[i])})"
         for i in furthest
-        if gaps[i]
+        if gap_of[i]
     ]
     if apart:
         told.append(f"Furthest away: {', '.join(apart)}.")
@@ -208,17 +214,17 @@ def _seat_reward(explanation: Explanation, one: Included) -> list[str]:
 
 def _disagreement(explanation: Explanation, one: Included) -> list[str]:
     d, b, f = one.deviation, one.trust.baseline, one.trust.disagreement
-    items, further = len(one.pivot), len(one.pivot) // 2
+    items, further = len(one.judged), len(one.judged) // 2
     if items == 1:
         return [f"One item has no other to be confused with, so that f = d = {d}."]
     middle = _middle(explanation)
     letter = f"{middle[0]}'"
-    others = one.pivot[further:] + one.pivot[:further]
-    total = sum(abs(s - p) for s, p in zip(one.scores, others, strict=True))
+    others = one.judged[further:] + one.judged[:further]
+    total = sum(abs(one.scores[i] - one.pivot[u]) for i, u in zip(one.judged, others, strict=True))
     told = [
-        f"From the {middle} {letter} of other items, each half a round or "
+        f"From the {middle} {letter} of other items, each half of the judged ones or "
         f"{_count(further, 'item')} further on, its scores were {share(b)} away: "
-        f"b = ⌊Σ|s − {letter}| / T⌋ = ⌊{total} / {items}⌋ = {b}."
+        f"b = ⌊Σ|s − {letter}| / J⌋ = ⌊{total} / {items}⌋ = {b}."
     ]
     if b:
         told.append(
@@ -242,7 +248,7 @@ def _middle(explanation: Explanation) -> str:
 
 def _trust(explanation: Explanation, seat: SeatPart, one: Included) -> list[str]:
     move, rates = one.trust, explanation.registry.trust
-    domain, items = explanation.record.domain, explanation.record.opening.items
+    domain, items = explanation.record.domain, len(one.judged)
     if not explanation.record.opening.terms.rule.weighs:
         return [
             "The round's rule does not weigh by trust, so trust does not move: "

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from oracle.core.judged import Items
 from oracle.core.networks import select
 from oracle.core.units import (
     MAX_SEATS,
@@ -94,9 +95,10 @@ def trimmed_mean(scores: ScoreMatrix, g: int) -> ScoreVector:
             block.write(select(rows.copy(), kept)[0])
             continue
         if g == 1:  # two extremes are found faster than all between them
-            total = _total(list(rows))
-            total -= rows.min(axis=0)
-            total -= rows.max(axis=0)
+            first = rows[0] - rows.min(axis=0)
+            last = ONE - rows.max(axis=0)
+            total = _total([first, *rows[1:], last])
+            total -= ONE
         else:
             total = _total(select(rows.copy(), kept))
         block.write(round_half_up(total, len(kept)))
@@ -122,13 +124,20 @@ def bounds(scores: ScoreMatrix, g: int) -> tuple[ScoreVector, ScoreVector]:
     return low, high
 
 
-def submission(rule: Rule, scores: ScoreMatrix, trusts: TrustVector, trim: int = 0) -> bytes:
+def submission(
+    rule: Rule,
+    scores: ScoreMatrix,
+    trusts: TrustVector,
+    trim: int = 0,
+    judged: Items | None = None,
+) -> bytes:
     """
     Return what `settle` takes as `consensus` for one round's (seats, items) scores.
 
     It is the packed consensus; or, for MEDIAN and TRIMMED_MEAN where more than one score is kept,
-    the packed least and then greatest scores kept; or, for TRUST_WEIGHTED_MEAN, the packed pivot,
-    from which the contract goes on to the mean. Arguments and errors as for `aggregate`.
+    the packed least and then greatest scores kept; or, for TRUST_WEIGHTED_MEAN, the packed pivot of
+    the `judged` items, by default of all: the contract computes the mean itself. Other arguments
+    and errors as for `aggregate`.
     """
     seats = scores.shape[-2]
     g = trim_count(rule, seats, trim)
@@ -137,7 +146,8 @@ def submission(rule: Rule, scores: ScoreMatrix, trusts: TrustVector, trim: int =
         low, high = bounds(scores, g)
         return pack(low) + pack(high)
     if rule is Rule.TRUST_WEIGHTED_MEAN:
-        rule = Rule.TRUST_WEIGHTED_MEDIAN
+        check_scores(scores)
+        return pack(_weighted_median(scores if judged is None else scores[:, judged], trusts))
     return pack(aggregate(rule, scores, trusts, trim))
 
 
@@ -158,9 +168,9 @@ def pivot(
 
 def deviations(scores: ScoreMatrix, pivot: ScoreVector) -> SeatVector:
     """
-    Return each seat's `⌊Σ_t |s_t − p_t| / T⌋`, (..., seats) uint16 in [0, ONE].
+    Return each seat's `⌊Σ_t |s_t − p_t| / J⌋`, (..., seats) uint16 in [0, ONE].
 
-    `scores` is (..., seats, items) and `pivot` (..., items), both uint16.
+    `scores` is (..., seats, J) and `pivot` (..., J), both uint16, of the J judged items.
     """
     result = np.empty(scores.shape[:-1], dtype=np.uint16)
     middle = pivot[..., np.newaxis, :]
@@ -210,11 +220,14 @@ def _weighted_median(scores: ScoreMatrix, trusts: TrustVector) -> ScoreVector:
 
 def _total(rows: list[NDArray[np.uint16]]) -> NDArray[np.uint32]:
     """The sum of one row or more."""
-    total = np.zeros_like(rows[0], dtype=np.uint32)
+    parts = []
     for i in range(0, len(rows), _ADDENDS):
         part = rows[i].copy()
         for row in rows[i + 1 : i + _ADDENDS]:
             part += row
+        parts.append(part)
+    total: NDArray[np.uint32] = parts[0].astype(np.uint32)
+    for part in parts[1:]:
         total += part
     return total
 

@@ -19,6 +19,7 @@ from oracle.core.consensus import aggregate, deviations, pivot, submission
 from oracle.core.digest import fold, replay, settled_step
 from oracle.core.facts import Conduct, DrawnRound, Outcome, Reveal, Reveals, Role
 from oracle.core.history import history
+from oracle.core.judged import judged_count, judged_items
 from oracle.core.parameters import RoundsParameters, TrustParameters
 from oracle.core.reveals import ascending, check_reveal
 from oracle.core.units import pack
@@ -141,7 +142,7 @@ class Settlement:
             parameters,
             np.array([current[node_id] for node_id in ids], dtype=np.uint32),
             np.array(self.disagreements, dtype=np.uint16),
-            self.facts.opening.items,
+            judged_count(self.facts.opening.items),
         )
         return dict(zip(ids, moved.tolist(), strict=True))
 
@@ -171,9 +172,11 @@ def settle(
     scores = np.stack(rows)
     trusts = np.array([facts.draw.panel[seat].trust for seat in seats], dtype=np.uint32)
     agreed = aggregate(terms.rule, scores, trusts, terms.trim)
-    middle = pivot(terms.rule, scores, trusts, agreed)
-    distances = deviations(scores, middle)
-    disagreements = trust.disagreements(scores, middle).tolist()
+    judged = judged_items(opening.items, [reveal.salt for reveal in included])
+    seen = scores[:, judged]
+    middle = pivot(terms.rule, seen, trusts, agreed[judged])
+    distances = deviations(seen, middle)
+    disagreements = trust.disagreements(seen, middle).tolist()
     committed_at = {commit.seat: commit.committed_at for commit in facts.commits}
     elapsed = np.array([committed_at[seat] - facts.draw.drawn_at for seat in seats], dtype=np.int64)
     shares = rewards.seat_shares(parameters, distances, elapsed)
@@ -186,7 +189,7 @@ def settle(
     return Settlement(
         facts=facts,
         reveals=included,
-        submission=submission(terms.rule, scores, trusts, terms.trim),
+        submission=submission(terms.rule, scores, trusts, terms.trim, judged),
         consensus=pack(agreed),
         deviations=tuple(distances.tolist()),
         disagreements=tuple(disagreements),

@@ -22,10 +22,11 @@ def disagreements(scores: ScoreMatrix, pivot: ScoreVector) -> SeatVector:
     """
     Return f, how much each seat disagrees with its panel, (..., seats) uint16 in [0, ONE].
 
-    With d the seat's deviation from the pivot and b its deviation from the pivot of other items,
-    half a round further on, it is `min(⌊d³ / b²⌋, 4d, ONE)`: d where the scores say nothing of the
-    items, less where they follow them, more where they go against them. `scores` is
-    (..., seats, items) and `pivot` (..., items), both uint16. One item has no other: f is d.
+    `scores` is (..., seats, J) and `pivot` (..., J), both uint16, of the J judged items. With d the
+    seat's deviation from the pivot and b its deviation from the pivot of other items, half of the
+    judged ones further on, it is `min(⌊d³ / b²⌋, 4d, ONE)`: d where the scores say nothing of the
+    items, less where they follow them, more where they go against them. One item has no other: f
+    is d.
     """
     d = deviations(scores, pivot).astype(np.int64)
     others = np.roll(pivot, -(scores.shape[-1] // 2), axis=-1)
@@ -50,10 +51,11 @@ def updated(
     parameters: TrustParameters, trusts: TrustVector, disagreements: SeatVector, items: int
 ) -> TrustVector:
     """
-    Return the trusts after a round of `items`, (..., seats) uint32 within the parameters' bounds.
+    Return the trusts after a round, (..., seats) uint32 within the parameters' bounds.
 
-    `trusts`, in TRUST_ONE, and `disagreements`, in ONE, are those of the revealed seats, both
-    (..., seats), the trusts current when the round settles. Gains are floored, losses ceiled.
+    `items` are how many the seats were judged by: see `judged_count`. `trusts`, in TRUST_ONE, and
+    `disagreements`, in ONE, are those of the revealed seats, both (..., seats), the trusts current
+    when the round settles. Gains are floored, losses ceiled.
     Assumes rates of at most MAX_RATE, as the registry's constructor does: products stay below 2⁶³.
     """
     tau = tolerance(parameters, disagreements)[..., np.newaxis]

@@ -26,6 +26,8 @@ MIN_SEATS = 3
 MAX_SEATS = 31
 MAX_BATCHES = 32
 MAX_ITEMS = 4096
+MAX_JUDGED = 128
+"""The most items of a round that its seats are judged by; of a larger round, a sample."""
 MAX_ROUND_BYTES = 122_880
 """What scores and bounds of one settlement may take: `items * (2 * panel size + 4)` bytes."""
 

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {RoundsParameters, Rule} from "../../contracts/interfaces/IQualityRounds.sol";
 import {TrustParameters} from "../../contracts/interfaces/INodeRegistry.sol";
 import {Consensus} from "../../contracts/libraries/Consensus.sol";
+import {Judged} from "../../contracts/libraries/Judged.sol";
 import {Panel} from "../../contracts/libraries/Panel.sol";
 import {ScoreLanes} from "../../contracts/libraries/ScoreLanes.sol";
 import {Rewards} from "../../contracts/libraries/Rewards.sol";
@@ -19,18 +20,27 @@ contract ConsensusHarness {
         bytes calldata scores,
         uint256 items,
         uint256[] calldata weights,
-        bytes calldata submission
+        bytes calldata submission,
+        bytes32[] calldata salts
     ) external pure returns (bytes memory, bytes memory) {
-        return Consensus.verified(rule, trim, scores, items, weights, submission);
+        uint256[] memory judged = Judged.groups(items, salts);
+        return Consensus.verified(rule, trim, scores, items, weights, submission, judged);
     }
 
-    function deviations(bytes calldata scores, uint256 items, uint256 n, bytes calldata pivot)
-        external
-        pure
-        returns (bytes memory found, bytes memory disagreements)
-    {
-        found = Consensus.deviations(scores, items, n, pivot);
-        disagreements = Consensus.disagreements(scores, items, n, pivot, found);
+    function judgedGroups(uint256 items, bytes32[] calldata salts) external pure returns (uint256[] memory) {
+        return Judged.groups(items, salts);
+    }
+
+    function deviations(
+        bytes calldata scores,
+        uint256 items,
+        uint256 n,
+        bytes calldata pivot,
+        bytes32[] calldata salts
+    ) external pure returns (bytes memory found, bytes memory disagreements) {
+        bytes memory rows = Judged.rows(scores, items, n, Judged.groups(items, salts));
+        found = Consensus.deviations(rows, Judged.count(items), n, pivot);
+        disagreements = Consensus.disagreements(rows, Judged.count(items), n, pivot, found);
     }
 
     function checkScores(bytes calldata row) external pure {

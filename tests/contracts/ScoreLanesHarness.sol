@@ -6,6 +6,7 @@ import {ScoreLanes} from "../../contracts/libraries/ScoreLanes.sol";
 /// @notice Every function of `ScoreLanes` beside a twin that anybody can read: a loop over the lanes.
 contract ScoreLanesHarness {
     using ScoreLanes for bytes;
+    using ScoreLanes for uint256;
     using ScoreLanes for uint256[];
     using ScoreLanes for bytes32[5];
 
@@ -34,6 +35,7 @@ contract ScoreLanesHarness {
         SUM_DOWN,
         WEIGHTED_DOWN,
         CLAMP_DOWN,
+        ABOVE_ONE_ALONG,
         DISTANCES_ALONG
     }
 
@@ -109,19 +111,18 @@ contract ScoreLanesHarness {
         else if (sweep == Sweep.SUM_DOWN) (r[0], r[1]) = ScoreLanes.sumDown(place, rows, 32, b);
         else if (sweep == Sweep.WEIGHTED_DOWN) (r[0], r[1]) = ScoreLanes.weightedDown(place, weights, 32);
         else if (sweep == Sweep.CLAMP_DOWN) (r[0], r[1], r[2], r[3]) = ScoreLanes.clampDown(place, rows, 32, a, b, 0, 0);
+        else if (sweep == Sweep.ABOVE_ONE_ALONG) r[0] = ScoreLanes.aboveOneAlong(place, place + rows / 8 * 256) == 0 ? 0 : 1;
         else {
-            uint256[] memory consensus = new uint256[](rows / 4 * 4);
+            uint256[] memory consensus = new uint256[](rows / 2 * 2);
             for (uint256 i; i < consensus.length; ++i) {
                 consensus[i] = i % 2 == 0 ? a : b;
             }
+            bytes memory row = column;
             uint256 first = consensus.pointerInMemory();
             unchecked {
-                (r[0], r[1]) = ScoreLanes.distancesAlong(first, first + 32 * consensus.length, place - first);
+                uint256 ahead = row.pointerInMemory() - first;
+                r[0] = ScoreLanes.distancesAlong(first, first + 32 * consensus.length, ahead).total32();
             }
-            r[0] = ScoreLanes.total32(r[0]);
-            r[1] &= ScoreLanes.GUARD;
-            // The sum counts only if all are scores.
-            if (r[1] != 0) (r[0], r[1]) = (0, 1);
         }
     }
 
@@ -130,7 +131,9 @@ contract ScoreLanesHarness {
         pure
         returns (uint256[4] memory r)
     {
-        uint256 rows = sweep == Sweep.DISTANCES_ALONG ? weights.length / 4 * 4 : weights.length;
+        uint256 rows = weights.length;
+        if (sweep == Sweep.ABOVE_ONE_ALONG) rows = rows / 8 * 8;
+        if (sweep == Sweep.DISTANCES_ALONG) rows = rows / 2 * 2;
         for (uint256 k; k < rows; ++k) {
             uint256 word = _word(column, k);
             for (uint256 i; i < 16; ++i) {
@@ -154,14 +157,14 @@ contract ScoreLanesHarness {
                     if (s > y) r[1] += 256 << shift;
                     uint256 clamped = s < x ? x : s > y ? y : s;
                     r[3 - i % 2] += clamped - x << half;
+                } else if (sweep == Sweep.ABOVE_ONE_ALONG) {
+                    if (s > SCORE_LIMIT) r[0] = 1;
                 } else {
                     uint256 c = k % 2 == 0 ? x : y;
                     r[0] += s > c ? s - c : c - s;
-                    if (s > SCORE_LIMIT) r[1] = 1;
                 }
             }
         }
-        if (sweep == Sweep.DISTANCES_ALONG && r[1] == 1) r[0] = 0;
     }
 
     /* LOADING */

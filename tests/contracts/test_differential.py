@@ -82,7 +82,7 @@ class Player:
         return tuple(
             self.network.batch(
                 self.chance.choice(nodes),
-                self.chance.randint(1, 40),
+                self.chance.randint(1, self.chance.choice([40, 40, 40, 300])),
                 self.chance.choice([0, ONE, self.chance.randint(0, ONE)]),
             )
             for _ in range(self.chance.choice([1, 1, 2, 4]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from oracle.core.consensus import Rule, aggregate, deviations, pivot, submission
+from oracle.core.judged import judged_items
 from oracle.core.trust import disagreements
 from oracle.core.units import ONE, WEIGHT_UNIT, pack
 from tests.contracts.harness import Harness, Reverted
@@ -31,6 +33,10 @@ def raw(text: str) -> bytes:
     return bytes.fromhex(text.removeprefix("0x"))
 
 
+def hashes(texts: list[str]) -> list[bytes]:
+    return [raw(text) for text in texts]
+
+
 def weights(trusts: list[int]) -> list[int]:
     return [trust // WEIGHT_UNIT for trust in trusts]
 
@@ -38,7 +44,7 @@ def weights(trusts: list[int]) -> list[int]:
 def test_consensus_deviations_and_disagreements_agree_on_the_vectors(harness: Harness) -> None:
     for vector in vectors("consensus"):
         rows = b"".join(map(raw, vector["scores"]))
-        items, seats = vector["items"], len(vector["scores"])
+        items, seats, salts = vector["items"], len(vector["scores"]), hashes(vector["salts"])
         for name, expected in vector["rules"].items():
             agreed, middle = harness(
                 "verified",
@@ -48,12 +54,20 @@ def test_consensus_deviations_and_disagreements_agree_on_the_vectors(harness: Ha
                 items,
                 weights(vector["trusts"]),
                 raw(expected["submission"]),
+                salts,
             )
             assert agreed == raw(expected["consensus"]), (name, seats)
             assert middle == raw(expected["pivot"]), (name, seats)
-            found, disagreed = harness("deviations", rows, items, seats, middle)
+            found, disagreed = harness("deviations", rows, items, seats, middle, salts)
             assert found == pack(np.array(expected["deviations"], dtype=np.uint16))
             assert disagreed == pack(np.array(expected["disagreements"], dtype=np.uint16))
+
+
+def test_the_judged_items_agree_on_the_vectors(harness: Harness) -> None:
+    for vector in vectors("judged"):
+        firsts = harness("judgedGroups", vector["items"], hashes(vector["salts"]))
+        judged = [item for first in firsts for item in range(first, first + 16)]
+        assert judged[: vector["items"]] == vector["judged"]
 
 
 def test_trust_agrees_on_the_vectors(harness: Harness) -> None:
@@ -99,7 +113,8 @@ def test_the_shuffle_agrees_on_the_vectors(harness: Harness) -> None:
 
 
 def random_panel(rng: np.random.Generator) -> tuple[Any, list[int], int]:
-    seats, items = int(rng.integers(2, 32)), int(rng.integers(1, 140))
+    seats = int(rng.integers(2, 32))
+    items = int(rng.integers(1, rng.choice([140, 600])))
     levels = int(rng.choice([2, 5, ONE + 1]))
     scores = (rng.integers(0, levels, (seats, items)) * (ONE // (levels - 1))).astype(np.uint16)
     trusts = rng.integers(WEIGHT_UNIT, 1_000_001, seats).tolist()
@@ -118,13 +133,17 @@ def test_r15_random_panels_agree_and_one_wrong_unit_is_refused(
         rows = b"".join(pack(row) for row in scores)
         held = np.array(trusts, dtype=np.uint32)
         agreed = aggregate(rule, scores, held, trim)
-        right = submission(rule, scores, held, trim)
+        salts = [rng.bytes(32) for _ in range(seats)]
+        judged = judged_items(items, salts)
+        right = submission(rule, scores, held, trim, judged)
         call = ("verified", rule, trim, rows, items, weights(trusts))
-        middle = pivot(rule, scores, held, agreed)
-        assert harness(*call, right) == (pack(agreed), pack(middle))
-        found, disagreed = harness("deviations", rows, items, seats, pack(middle))
-        assert found == pack(deviations(scores, middle))
-        assert disagreed == pack(disagreements(scores, middle))
+        seen = scores[:, judged]
+        middle = pivot(rule, seen, held, agreed[judged])
+        assert harness(*call, right, salts) == (pack(agreed), pack(middle))
+        found, disagreed = harness("deviations", rows, items, seats, pack(middle), salts)
+        assert found == pack(deviations(seen, middle))
+        assert disagreed == pack(disagreements(seen, middle))
+        named = judged if rule is Rule.TRUST_WEIGHTED_MEAN else np.arange(items)
 
         values = np.frombuffer(right, dtype=">u2").astype(np.int64)
         at = int(rng.integers(len(values)))
@@ -134,9 +153,9 @@ def test_r15_random_panels_agree_and_one_wrong_unit_is_refused(
             wrong = values.copy()
             wrong[at] += off
             with pytest.raises(Reverted) as refused:
-                harness(*call, wrong.astype(">u2").tobytes())
+                harness(*call, wrong.astype(">u2").tobytes(), salts)
             assert refused.value.name == "WrongConsensus"
-            assert refused.value.arguments["firstItem"] == at % items // 16 * 16
+            assert refused.value.arguments["firstItem"] == named[at % len(named) // 16 * 16]
 
 
 @pytest.mark.parametrize("rule", list(Rule))
@@ -153,23 +172,41 @@ def test_values_with_the_guard_bit_are_refused_not_borrowed_from(
             wrong = right.copy()
             wrong[at] = value
             with pytest.raises(Reverted) as refused:
-                harness("verified", rule, 0, rows, 16, [1_000] * 4, wrong.tobytes())
+                harness("verified", rule, 0, rows, 16, [1_000] * 4, wrong.tobytes(), [])
             assert refused.value.name == "WrongConsensus"
 
 
 @pytest.mark.parametrize("items", [1, 15, 16, 17, 63, 64, 65, 130])
 def test_r04_a_score_above_one_is_refused_in_every_lane(harness: Harness, items: int) -> None:
-    consensus = pack(np.zeros(items, dtype=np.uint16))
-    assert harness("deviations", consensus, items, 1, consensus) == (bytes(2), bytes(2))
+    harness("checkScores", pack(np.full(items, ONE, dtype=np.uint16)))
     for at in range(items):
         for score in (ONE + 1, 0x7FFF, 0x8000, 0xFFFF):
             row = np.zeros(items, dtype=">u2")
             row[at] = score
             with pytest.raises(Reverted) as refused:
-                harness("deviations", row.tobytes(), items, 1, consensus)
-            assert refused.value.name == "ScoreAboveOne"
-            with pytest.raises(Reverted):
                 harness("checkScores", row.tobytes())
+            assert refused.value.name == "ScoreAboveOne"
+
+
+@pytest.mark.parametrize("rule", list(Rule))
+@pytest.mark.parametrize("items", [1, 17, 130, 400])
+def test_r04_no_rule_accepts_a_score_above_one_be_its_item_judged_or_not(
+    harness: Harness, items: int, rule: Rule
+) -> None:
+    rng = np.random.default_rng(items)
+    salts, seats = [bytes(32)] * 3, 3
+    scores = np.zeros((seats, items), dtype=np.uint16)
+    held = np.full(seats, 1_000_000, dtype=np.uint32)
+    right = submission(rule, scores, held, 0, judged_items(items, salts))
+    call = partial(harness, "verified", rule, 0)
+    rest = items, [1_000] * seats, right, salts
+    assert call(pack(scores), *rest)[0] == bytes(2 * items)
+    for at in {0, items - 1, seats * items - 1, *rng.integers(0, seats * items, 20).tolist()}:
+        wrong = scores.copy()
+        wrong.flat[at] = rng.choice([ONE + 1, 0x7FFF, 0x8000, 0xFFFF])
+        with pytest.raises(Reverted) as refused:
+            call(pack(wrong), *rest)
+        assert refused.value.name == "ScoreAboveOne"
 
 
 @pytest.mark.parametrize("rule", list(Rule))
@@ -182,5 +219,5 @@ def test_r03_a_submission_of_another_length_is_refused(
     right = submission(rule, scores, np.full(4, 1_000_000, dtype=np.uint32), 0)
     wrong = right + bytes(off) if off > 0 else right[:off]
     with pytest.raises(Reverted) as refused:
-        harness("verified", rule, 0, rows, 5, [1_000] * 4, wrong)
+        harness("verified", rule, 0, rows, 5, [1_000] * 4, wrong, [])
     assert refused.value.name == "WrongLength"

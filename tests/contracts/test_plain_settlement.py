@@ -28,8 +28,8 @@ def fuzz(rule: Rule, cases: int) -> None:
         submitted = submission(rule, scores, trusts, trim)
         held = weights.tolist()
         consensus, deviations = plain("evaluate", rule, trim, rows, items, held)
-        assert lanes("verified", rule, trim, rows, items, held, submitted)[0] == consensus
-        assert lanes("deviations", rows, items, seats, consensus)[0] == deviations
+        assert lanes("verified", rule, trim, rows, items, held, submitted, [])[0] == consensus
+        assert lanes("deviations", rows, items, seats, consensus, [])[0] == deviations
 
 
 @pytest.mark.parametrize("rule", list(Rule))

@@ -56,6 +56,7 @@ class Sweep(IntEnum):
     SUM_DOWN = auto()
     WEIGHTED_DOWN = auto()
     CLAMP_DOWN = auto()
+    ABOVE_ONE_ALONG = auto()
     DISTANCES_ALONG = auto()
 
 
@@ -142,8 +143,7 @@ def sweep(harness: Harness, kind: Sweep, columns: int) -> None:
     for rows in range(1, MAX_SEATS + 1):
         cases = -(-columns // MAX_SEATS)
         shape = cases, 2, LANES
-        scores = kind in (Sweep.SUM_DOWN, Sweep.WEIGHTED_DOWN, Sweep.CLAMP_DOWN)
-        scores |= kind is Sweep.DISTANCES_ALONG and rows % 2 == 0
+        scores = kind not in (Sweep.COUNTS_AT, Sweep.WEIGHTS_AT)
         marks = BELOW_GUARD[:4] if scores else BELOW_GUARD
         limit = ONE + 1 if scores else GUARD
         bounds = np.where(
@@ -160,6 +160,11 @@ def sweep(harness: Harness, kind: Sweep, columns: int) -> None:
         )
         ties = rng.random(shape) < 0.2
         words = np.where(ties & (bounds[:, :1] < GUARD), bounds[:, :1], words)
+        if kind is Sweep.ABOVE_ONE_ALONG:
+            # Anything in one lane of scores, else every row would be flagged.
+            words[words == ONE + 1] = ONE
+            lane = rng.integers(0, rows, cases), rng.integers(0, LANES, cases)
+            words[np.arange(cases), *lane] = rng.choice(ANYTHING, cases)
         weights = rng.choice([1, 999, 1_000], rows).tolist()
         for part in np.array_split(np.arange(cases), -(-cases // 200)):
             found = harness(

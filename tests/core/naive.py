@@ -6,10 +6,23 @@ from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil, floor
 
+from eth_utils.crypto import keccak
+
 from oracle.core.consensus import Rule
 from oracle.core.parameters import RoundsParameters, TrustParameters
 
 ONE = 10_000
+
+
+def judged(items: int, salts: list[bytes]) -> list[int]:
+    if items <= 128:
+        return list(range(items))
+    groups = [list(range(first, first + 16)) for first in range(0, items - 15, 16)]
+    if items % 16:
+        groups.append(list(range(items - 16, items)))
+    start = int(keccak(b"".join(salts)).hex(), 16) % len(groups)
+    spread = [groups[(start + i * len(groups) // 8) % len(groups)] for i in range(8)]
+    return [item for group in spread for item in group]
 
 
 def rounded(value: Fraction) -> int:

@@ -40,15 +40,25 @@ def test_consensus_vectors_are_exact(rule: Rule) -> None:
         items = list(zip(*rows, strict=True))
         agreed = [naive.consensus(rule, item, trusts, given["trim"]) for item in items]
         assert scores(given["consensus"]) == agreed
-        pivots = [naive.pivot(rule, item, trusts, given["trim"]) for item in items]
+        judged = naive.judged(len(items), [bytes.fromhex(salt[2:]) for salt in vector["salts"]])
+        pivots = [naive.pivot(rule, items[i], trusts, given["trim"]) for i in judged]
         assert scores(given["pivot"]) == pivots
-        assert given["deviations"] == [naive.deviation(row, pivots) for row in rows]
-        assert given["disagreements"] == [naive.disagreement(row, pivots) for row in rows]
+        looked_at = [[row[i] for i in judged] for row in rows]
+        assert given["deviations"] == [naive.deviation(row, pivots) for row in looked_at]
+        assert given["disagreements"] == [naive.disagreement(row, pivots) for row in looked_at]
+        if rule is Rule.TRUST_WEIGHTED_MEAN:
+            items = [items[i] for i in judged]
         submitted = np.array(scores(given["submission"])).reshape(-1, len(items)).T.tolist()
         for item, values in zip(items, submitted, strict=True):
             assert naive.chain_accepts(rule, item, trusts, given["trim"], values)
         seen.add(len(rows))
     assert seen == set(range(2, 32))
+
+
+def test_judged_vectors_are_exact() -> None:
+    for vector in read("judged"):
+        salts = [bytes.fromhex(salt[2:]) for salt in vector["salts"]]
+        assert vector["judged"] == naive.judged(vector["items"], salts)
 
 
 def test_trust_vectors_are_exact() -> None:

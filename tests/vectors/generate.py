@@ -24,6 +24,7 @@ from oracle.core.consensus import Rule, aggregate, deviations, pivot, submission
 from oracle.core.digest import opening_digest, replay
 from oracle.core.facts import DrawnRound
 from oracle.core.history import commit_proof
+from oracle.core.judged import judged_items
 from oracle.core.panel import TooFewEvaluators, draw_panel
 from oracle.core.parameters import RoundsParameters, TrustParameters
 from oracle.core.settlement import settle
@@ -75,28 +76,72 @@ def consensus_vectors() -> Iterator[dict[str, Any]]:
             if levels == 3:
                 trusts = [TRUST_ONE] * seats
             yield _consensus(scores, trusts, trim=numbers(f"{label} trim", 1, 0, ONE // 2 - 1)[0])
+    for seats, items in ((5, 129), (4, 145), (3, 400)):
+        label = f"consensus {seats} {items}"
+        scores = matrix(label, seats, items)
+        trusts = numbers(f"{label} trust", seats, WEIGHT_UNIT, TRUST_ONE)
+        yield _consensus(scores, trusts, trim=2_000, label=label)
     for seats in (3, 4, 31):
         for score in (0, ONE):
             scores = np.full((seats, 16), score, dtype=np.uint16)
             yield _consensus(scores, [TRUST_ONE] * seats, trim=1_000)
 
 
-def _consensus(scores: ScoreMatrix, trusts: list[int], trim: int) -> dict[str, Any]:
+def judged_vectors() -> Iterator[dict[str, Any]]:
+    for items in (
+        1,
+        16,
+        17,
+        127,
+        128,
+        129,
+        143,
+        144,
+        145,
+        255,
+        256,
+        257,
+        1_024,
+        1_861,
+        4_095,
+        4_096,
+    ):
+        salts = salts_of(f"judged {items}", 3 + items % 29)
+        yield {"items": items, "salts": salts, "judged": judged_items(items, salts).tolist()}
+
+
+def salts_of(label: str, seats: int) -> list[bytes]:
+    """Return the salts of so many seats."""
+    return [keccak(text=f"{label} salt {seat}") for seat in range(seats)]
+
+
+def _consensus(
+    scores: ScoreMatrix, trusts: list[int], trim: int, label: str = ""
+) -> dict[str, Any]:
     weights = np.array(trusts, dtype=np.uint32)
+    salts = salts_of(label, len(scores))
+    judged = judged_items(scores.shape[1], salts)
+    seen = scores[:, judged]
     rules = {}
     for rule in Rule:
         share = trim if rule is Rule.TRIMMED_MEAN else 0
         agreed = aggregate(rule, scores, weights, share)
         rules[rule.name] = {
             "trim": share,
-            "submission": submission(rule, scores, weights, share),
+            "submission": submission(rule, scores, weights, share, judged),
             "consensus": pack(agreed),
-            "pivot": pack(middle := pivot(rule, scores, weights, agreed)),
-            "deviations": deviations(scores, middle).tolist(),
-            "disagreements": trust.disagreements(scores, middle).tolist(),
+            "pivot": pack(middle := pivot(rule, seen, weights, agreed[judged])),
+            "deviations": deviations(seen, middle).tolist(),
+            "disagreements": trust.disagreements(seen, middle).tolist(),
         }
     rows = [pack(row) for row in scores]
-    return {"items": scores.shape[1], "scores": rows, "trusts": trusts, "rules": rules}
+    return {
+        "items": scores.shape[1],
+        "scores": rows,
+        "salts": salts,
+        "trusts": trusts,
+        "rules": rules,
+    }
 
 
 def trust_vectors() -> Iterator[dict[str, Any]]:
@@ -245,6 +290,7 @@ def _digest(facts: DrawnRound, scores: ScoreMatrix, included: list[int]) -> dict
 
 
 SUBJECTS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
+    "judged": judged_vectors,
     "consensus": consensus_vectors,
     "trust": trust_vectors,
     "rewards": reward_vectors,
