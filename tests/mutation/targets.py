@@ -1,0 +1,243 @@
+"""
+What is mutated, and which tests have to notice.
+
+Every suite below is a list of arguments of pytest; they run one after the other until a test fails.
+Tests that compare gas or bytes of artifacts are left out: they would notice anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from deploy.artifacts import Artifact
+from deploy.compile import ROOT, SETTINGS, read_closure
+from tests.mutation import python_mutants, solidity_mutants
+from tests.mutation.trial import Mutant, Verdict, noticed
+
+Suites = list[list[str]]
+
+CORE: dict[str, Suites] = {
+    module: [[f"tests/core/test_{test}.py" for test in tests], ["tests/core"]]
+    for module, tests in {
+        "cancellation": ["cancellation"],
+        "commitment": ["commitment"],
+        "consensus": ["vectors", "consensus"],
+        "digest": ["vectors", "digest"],
+        "facts": ["facts", "digest"],
+        "history": ["history", "digest"],
+        "json_text": ["json_text"],
+        "keccak": ["digest"],
+        "networks": ["networks", "vectors"],
+        "panel": ["vectors", "panel"],
+        "parameters": ["settlement"],
+        "phases": ["phases"],
+        "reveals": ["reveals"],
+        "rewards": ["vectors", "rewards"],
+        "settlement": ["settlement"],
+        "structs": ["facts"],
+        "trust": ["vectors", "trust"],
+        "units": ["units", "vectors"],
+        "words": ["digest", "commitment"],
+    }.items()
+}
+"""Module of `oracle.core` → suites."""
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A contract that the mutant is part of, and the suites that this contract is put through."""
+
+    contract: str
+    path: str
+    suites: Suites
+
+
+_CONSENSUS = Stage(
+    "ConsensusHarness",
+    "tests/contracts/ConsensusHarness.sol",
+    [
+        ["tests/contracts/test_libraries.py"],
+        ["tests/contracts/test_plain_settlement.py"],
+    ],
+)
+_LANES = Stage(
+    "ScoreLanesHarness",
+    "tests/contracts/ScoreLanesHarness.sol",
+    [["tests/contracts/test_score_lanes.py"]],
+)
+LIBRARIES: dict[str, tuple[Stage, ...]] = {
+    "Consensus": (_CONSENSUS,),
+    "Panel": (_CONSENSUS,),
+    "Rewards": (_CONSENSUS,),
+    "ScoreLanes": (_LANES, _CONSENSUS),
+    "Trust": (_CONSENSUS,),
+}
+
+SETTLE = {
+    "settle",
+    "_checkReveals",
+    "_checkPanel",
+    "_requireCommitsClosed",
+    "_replay",
+    "_revealedCommitments",
+    "_rewards",
+    "_credit",
+    "_creditNode",
+    "_conclude",
+    "_close",
+    "_commitsCloseAt",
+    "_revealsCloseAt",
+    "_entryIn",
+    "_nodeIn",
+    "_weights",
+    "_count",
+    "_lowest",
+}
+"""`settle` and the functions of `QualityRounds` that it is made of."""
+_ROUNDS = Stage(
+    "QualityRounds",
+    "contracts/QualityRounds.sol",
+    [
+        ["tests/contracts/test_settle.py"],
+        ["tests/contracts/test_money.py", "tests/contracts/test_commit_and_reveal.py"],
+        ["tests/contracts/test_cancel.py", "tests/contracts/test_registry.py"],
+        ["tests/contracts/test_differential.py"],
+    ],
+)
+
+_CODE = ["evm.bytecode.object"]
+# Stack slots need the IR pipeline and its optimizer; few runs of it keep to the size of a contract.
+_FAST = {**SETTINGS, "optimizer": {"enabled": True, "runs": 1}}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """
+    A source to mutate; `judge` says what becomes of one of its mutants.
+
+    `sound` says whether the tests pass where nothing is changed: if not, verdicts mean nothing.
+    """
+
+    path: str
+    source: str
+    mutants: tuple[Mutant, ...]
+    judge: Callable[[Mutant], Verdict]
+    sound: Callable[[], bool]
+
+
+def python_targets(only: str | None = None) -> Iterator[Target]:
+    """Yield the modules of `oracle.core`, or `only` one."""
+    for module, suites in CORE.items():
+        if only in (None, module):
+            path = f"oracle/core/{module}.py"
+            source = (ROOT / path).read_text(encoding="utf-8")
+            found = tuple(python_mutants.mutants(path, source))
+            judge = partial(_judge_python, source, suites)
+            yield Target(path, source, found, judge, partial(_passes_python, path, source, suites))
+
+
+def library_targets(only: str | None = None) -> Iterator[Target]:
+    """Yield the libraries, or `only` one."""
+    for library, stages in LIBRARIES.items():
+        if only in (None, library):
+            yield _solidity_target(f"contracts/libraries/{library}.sol", stages)
+
+
+def settle_targets(only: str | None = None) -> Iterator[Target]:
+    """Yield `settle`, in its contract."""
+    if only in (None, "settle"):
+        yield _solidity_target("contracts/QualityRounds.sol", (_ROUNDS,), SETTLE)
+
+
+def _passes_python(path: str, source: str, suites: Suites) -> bool:
+    overlay = python_mutants.Overlay(python_mutants.module_of(path), path, source)
+    return not noticed(overlay.install, suites)
+
+
+def _judge_python(source: str, suites: Suites, mutant: Mutant) -> Verdict:
+    mutated = mutant.apply(source)
+    if mutated is None:
+        return Verdict.EQUIVALENT
+    passes = _passes_python(mutant.path, mutated, suites)
+    return Verdict.SURVIVED if passes else Verdict.KILLED
+
+
+def _solidity_target(
+    path: str, stages: tuple[Stage, ...], functions: set[str] | None = None
+) -> Target:
+    source = (ROOT / path).read_text(encoding="utf-8")
+    plain = {stage.contract: _compile(stage, path, source) for stage in stages}
+    found = tuple(solidity_mutants.mutants(path, source, _tree(path), functions))
+    judge = partial(_judge_solidity, source, stages, plain)
+    return Target(path, source, found, judge, partial(_passes_solidity, stages, plain))
+
+
+def _passes_solidity(stages: tuple[Stage, ...], plain: dict[str, bytes]) -> bool:
+    return not any(
+        noticed(partial(_install, stage.contract, plain[stage.contract]), stage.suites)
+        for stage in stages
+    )
+
+
+def _judge_solidity(
+    source: str, stages: tuple[Stage, ...], plain: dict[str, bytes], mutant: Mutant
+) -> Verdict:
+    from solcx.exceptions import SolcError
+
+    mutated = mutant.apply(source)
+    assert mutated is not None  # every change of Solidity is one to its syntax tree
+    verdict = Verdict.EQUIVALENT
+    for stage in stages:
+        try:
+            code = _compile(stage, mutant.path, mutated)
+        except SolcError:
+            return Verdict.INVALID
+        if code == plain[stage.contract]:
+            continue
+        if noticed(partial(_install, stage.contract, code), stage.suites):
+            return Verdict.KILLED
+        verdict = Verdict.SURVIVED
+    return verdict
+
+
+def _compile(stage: Stage, path: str, source: str) -> bytes:
+    """Return the bytecode of the stage's contract when `path` holds `source`."""
+    output = _solc([stage.path], {path: source}, {stage.path: {stage.contract: _CODE}})
+    code: str = output["contracts"][stage.path][stage.contract]["evm"]["bytecode"]["object"]
+    return bytes.fromhex(code)
+
+
+def _tree(path: str) -> dict[str, Any]:
+    """Return the syntax tree of a source."""
+    tree: dict[str, Any] = _solc([path], {}, {path: {"": ["ast"]}})["sources"][path]["ast"]
+    return tree
+
+
+def _solc(paths: list[str], changed: dict[str, str], selection: dict[str, Any]) -> Any:
+    import solcx
+
+    sources = read_closure(paths, ROOT) | changed
+    return solcx.compile_standard(
+        {
+            "language": "Solidity",
+            "settings": {**_FAST, "outputSelection": selection},
+            "sources": {path: {"content": text} for path, text in sources.items()},
+        },
+        solc_binary=str(ROOT / "deploy" / "solc"),
+    )
+
+
+def _install(contract: str, code: bytes) -> None:
+    """Let the contract's artifact have other bytecode."""
+    import deploy.artifacts as artifacts
+
+    load = artifacts.load
+
+    def mutated(name: str, directory: Path = artifacts.ARTIFACTS) -> Artifact:
+        artifact = load(name, directory)
+        return replace(artifact, bytecode=code) if name == contract else artifact
+
+    artifacts.load = mutated
