@@ -91,7 +91,7 @@ def noticed(install: Callable[[], None], suites: Sequence[Sequence[str]]) -> boo
 
 def _fails(install: Callable[[], None], suites: Sequence[Sequence[str]]) -> bool:
     import pytest
-    from hypothesis import Phase, settings
+    from hypothesis import HealthCheck, Phase, settings
 
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
@@ -99,9 +99,15 @@ def _fails(install: Callable[[], None], suites: Sequence[Sequence[str]]) -> bool
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
-    # The first example that fails is enough; a smaller one would only take time.
-    phases = (Phase.explicit, Phase.generate)
-    settings.register_profile("mutant", phases=phases, database=None, derandomize=True)
+    # The first example that fails is enough, and being slow is no failure.
+    settings.register_profile(
+        "mutant",
+        phases=(Phase.explicit, Phase.generate),
+        suppress_health_check=list(HealthCheck),
+        deadline=None,
+        database=None,
+        derandomize=True,
+    )
     settings.load_profile("mutant")
     os.chdir(ROOT)
     install()
