@@ -169,7 +169,8 @@ def _scores(rng: np.random.Generator, count: int, seats: int, items: int) -> Sco
     fate = rng.random(count)
     scores[fate < 0.03] = 0
     scores[fate > 0.97] = ONE
-    return scores.astype(np.uint16)
+    result: ScoreMatrix = scores.astype(np.uint16)
+    return result
 
 
 def _trusts(rng: np.random.Generator, shape: tuple[int, ...]) -> TrustVector:

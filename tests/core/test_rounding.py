@@ -221,8 +221,13 @@ def test_r10_payouts_fee_and_refund_are_the_deposit(
     absent: set[int],
 ) -> None:
     opening = opening_of(rule=rule, costs=costs)
-    money = {"inference_budget": inference, "evaluator_budget": evaluator, "settlement_fee": fee}
-    opening = replace(opening, terms=replace(opening.terms, **money))
+    terms = replace(
+        opening.terms,
+        inference_budget=inference,
+        evaluator_budget=evaluator,
+        settlement_fee=fee,
+    )
+    opening = replace(opening, terms=terms)
     facts = drawn_round(scores, opening)
     settled = settle(facts, PARAMETERS, [reveal_of(k, scores) for k in range(5) if k not in absent])
     paid = sum(payment.amount for payment in settled.payments())

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from deploy.artifacts import Artifact
-from deploy.compile import ROOT, SETTINGS, read_closure
+from deploy.compile import SETTINGS, read_closure
+from deploy.packages import install_packages
 from tests.mutation import python_mutants, solidity_mutants
-from tests.mutation.trial import Mutant, Verdict, noticed
+from tests.mutation.trial import ROOT, Mutant, Verdict, noticed
 
 Suites = list[list[str]]
 
@@ -64,17 +65,22 @@ _CONSENSUS = Stage(
         ["tests/contracts/test_plain_settlement.py"],
     ],
 )
+_MANY = Stage(
+    "RoundsHarness",
+    "tests/contracts/RoundsHarness.sol",
+    [["tests/contracts/test_many_rounds.py"]],
+)
 _LANES = Stage(
     "ScoreLanesHarness",
     "tests/contracts/ScoreLanesHarness.sol",
     [["tests/contracts/test_score_lanes.py"]],
 )
 LIBRARIES: dict[str, tuple[Stage, ...]] = {
-    "Consensus": (_CONSENSUS,),
+    "Consensus": (_CONSENSUS, _MANY),
     "Panel": (_CONSENSUS,),
-    "Rewards": (_CONSENSUS,),
-    "ScoreLanes": (_LANES, _CONSENSUS),
-    "Trust": (_CONSENSUS,),
+    "Rewards": (_CONSENSUS, _MANY),
+    "ScoreLanes": (_LANES, _CONSENSUS, _MANY),
+    "Trust": (_CONSENSUS, _MANY),
 }
 
 SETTLE = {
@@ -131,25 +137,22 @@ class Target:
 
 def python_targets(only: str | None = None) -> Iterator[Target]:
     """Yield the modules of `oracle.core`, or `only` one."""
-    unchecked = 2  # the second suite is the same for all: once shown to pass is enough
+    checked: list[list[str]] = []
     for module, suites in CORE.items():
         if only in (None, module):
             path = f"oracle/core/{module}.py"
             source = (ROOT / path).read_text(encoding="utf-8")
             found = tuple(python_mutants.mutants(path, source))
             judge = partial(_judge_python, source, suites)
-            yield Target(
-                path,
-                source,
-                found,
-                judge,
-                partial(_passes_python, path, source, suites[:unchecked]),
-            )
-            unchecked = 1
+            # The last suite is the same for all and holds the others: once shown to pass is enough.
+            last = [suites[-1]] if suites[-1] not in checked else []
+            checked.append(suites[-1])
+            yield Target(path, source, found, judge, partial(_passes_python, path, source, last))
 
 
 def library_targets(only: str | None = None) -> Iterator[Target]:
     """Yield the libraries, or `only` one."""
+    install_packages()
     for library, stages in LIBRARIES.items():
         if only in (None, library):
             yield _solidity_target(f"contracts/libraries/{library}.sol", stages)
@@ -157,6 +160,7 @@ def library_targets(only: str | None = None) -> Iterator[Target]:
 
 def settle_targets(only: str | None = None) -> Iterator[Target]:
     """Yield `settle`, in its contract."""
+    install_packages()
     if only in (None, "settle"):
         yield _solidity_target("contracts/QualityRounds.sol", (_ROUNDS,), SETTLE)
 
@@ -179,7 +183,7 @@ def _solidity_target(
 ) -> Target:
     source = (ROOT / path).read_text(encoding="utf-8")
     plain = {stage.contract: _compile(stage, path, source) for stage in stages}
-    found = tuple(solidity_mutants.mutants(path, source, _tree(path), functions))
+    found = tuple(solidity_mutants.mutants(path, source, syntax_tree(path, source), functions))
     judge = partial(_judge_solidity, source, stages, plain)
     return Target(path, source, found, judge, partial(_passes_solidity, stages, plain))
 
@@ -219,16 +223,18 @@ def _compile(stage: Stage, path: str, source: str) -> bytes:
     return bytes.fromhex(code)
 
 
-def _tree(path: str) -> dict[str, Any]:
-    """Return the syntax tree of a source."""
-    tree: dict[str, Any] = _solc([path], {}, {path: {"": ["ast"]}})["sources"][path]["ast"]
+def syntax_tree(path: str, source: str) -> dict[str, Any]:
+    """Return the compiler's syntax tree of a source."""
+    output = _solc([path], {path: source}, {path: {"": ["ast"]}})
+    tree: dict[str, Any] = output["sources"][path]["ast"]
     return tree
 
 
 def _solc(paths: list[str], changed: dict[str, str], selection: dict[str, Any]) -> Any:
     import solcx
 
-    sources = read_closure(paths, ROOT) | changed
+    there = [path for path in paths if path not in changed or (ROOT / path).is_file()]
+    sources = read_closure(there, ROOT) | changed
     return solcx.compile_standard(
         {
             "language": "Solidity",

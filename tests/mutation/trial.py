@@ -36,7 +36,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change of one source, which `apply` makes; it gives `None` if nothing that runs changes."""
+    """One change of one source: `apply` makes it, or gives `None` if nothing that runs changes."""
 
     path: str
     line: int
@@ -111,6 +111,8 @@ def _fails(install: Callable[[], None], suites: Sequence[Sequence[str]]) -> bool
     settings.load_profile("mutant")
     os.chdir(ROOT)
     install()
-    options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
-    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # `preload` came first
+    # Plugins and rewritten asserts take longer than most tests here.
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    ours = "--import-mode=importlib --strict-markers -m 'not reliability'"
+    options = ["-o", f"addopts={ours}", "--assert=plain", "-x", "-q", "-p", "no:cacheprovider"]
     return any(pytest.main([*options, *suite]) != pytest.ExitCode.OK for suite in suites)
