@@ -50,11 +50,16 @@ CORE: dict[str, Suites] = {
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A contract that the mutant is part of, and the suites that this contract is put through."""
+    """
+    A contract that the mutant is part of, and the suites that this contract is put through.
+
+    It is optimised only where it would exceed the size of a contract otherwise: that takes longer.
+    """
 
     contract: str
     path: str
     suites: Suites
+    optimised: bool = False
 
 
 _CONSENSUS = Stage(
@@ -69,6 +74,7 @@ _MANY = Stage(
     "RoundsHarness",
     "tests/contracts/RoundsHarness.sol",
     [["tests/contracts/test_many_rounds.py"]],
+    optimised=True,
 )
 _LANES = Stage(
     "ScoreLanesHarness",
@@ -113,11 +119,8 @@ _ROUNDS = Stage(
         ["tests/contracts/test_cancel.py", "tests/contracts/test_registry.py"],
         ["tests/contracts/test_differential.py"],
     ],
+    optimised=True,
 )
-
-_CODE = ["evm.bytecode.object"]
-# Stack slots need the IR pipeline and its optimizer; few runs of it keep to the size of a contract.
-_FAST = {**SETTINGS, "optimizer": {"enabled": True, "runs": 1}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +221,8 @@ def _judge_solidity(
 
 def _compile(stage: Stage, path: str, source: str) -> bytes:
     """Return the bytecode of the stage's contract when `path` holds `source`."""
-    output = _solc([stage.path], {path: source}, {stage.path: {stage.contract: _CODE}})
+    selection = {stage.path: {stage.contract: ["evm.bytecode.object"]}}
+    output = _solc([stage.path], {path: source}, selection, optimised=stage.optimised)
     code: str = output["contracts"][stage.path][stage.contract]["evm"]["bytecode"]["object"]
     return bytes.fromhex(code)
 
@@ -230,7 +234,13 @@ def syntax_tree(path: str, source: str) -> dict[str, Any]:
     return tree
 
 
-def _solc(paths: list[str], changed: dict[str, str], selection: dict[str, Any]) -> Any:
+def _solc(
+    paths: list[str],
+    changed: dict[str, str],
+    selection: dict[str, Any],
+    *,
+    optimised: bool = False,
+) -> Any:
     import solcx
 
     there = [path for path in paths if path not in changed or (ROOT / path).is_file()]
@@ -238,7 +248,11 @@ def _solc(paths: list[str], changed: dict[str, str], selection: dict[str, Any]) 
     return solcx.compile_standard(
         {
             "language": "Solidity",
-            "settings": {**_FAST, "outputSelection": selection},
+            "settings": {
+                **SETTINGS,
+                "optimizer": {"enabled": optimised, "runs": 1},
+                "outputSelection": selection,
+            },
             "sources": {path: {"content": text} for path, text in sources.items()},
         },
         solc_binary=str(ROOT / "deploy" / "solc"),

@@ -67,7 +67,6 @@ assembly { c := add(c, 1) }
         ("c = 2 * b;", "c = (2 + 1) * b;"),
         ("assembly { c := add(c, 1) }", "assembly {  }"),
         ("assembly { c := add(c, 1) }", "assembly { c := sub(c, 1) }"),
-        ("assembly { c := add(c, 1) }", "assembly { c := or(c, 1) }"),
         ("assembly { c := add(c, 1) }", "assembly { c := add(c, 2) }"),
     }
 
