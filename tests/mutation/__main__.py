@@ -3,7 +3,8 @@ Change the sources one place at a time and count the changes that no test notice
 
 `python -m tests.mutation core` does so for `oracle/core`, `libraries` and `settle` for the
 contracts. `--sample N` takes N mutants by chance from `--seed`. Survivors are printed and, with
-`--out`, every verdict is written as a line of JSON. docs/mutation.md judges the survivors.
+`--out`, every verdict is written as a line of JSON. What survives because it does the same as the
+original is listed with the reason in `equivalent.json` and does not count; see docs/mutation.md.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from tests.mutation.targets import library_targets, python_targets, settle_targets
 from tests.mutation.trial import Verdict, change, preload
 
+EQUIVALENT = Path(__file__).resolve().parent / "equivalent.json"
 TARGETS = {"core": python_targets, "libraries": library_targets, "settle": settle_targets}
 
 
@@ -44,13 +46,20 @@ def main(arguments: list[str] | None = None) -> int:
             parser.error(f"the tests of {target.path} fail without any mutant")
     verdicts: Counter[Verdict] = Counter()
     by_path: Counter[tuple[str, Verdict]] = Counter()
+    judged_equivalent = {
+        (one["path"], one["old"], one["new"]) for one in json.loads(EQUIVALENT.read_text("utf-8"))
+    }
     out = options.out.open("a", encoding="utf-8") if options.out else None
     for target, mutant in todo:
         start = time.monotonic()
         verdict = target.judge(mutant)
+        old, new = change(target.source, mutant.apply(target.source) or "")
+        if (target.path, old, new) in judged_equivalent:
+            if verdict is Verdict.KILLED:
+                parser.error(f"{target.path}:{mutant.line} is not equivalent: a test notices {new}")
+            verdict = Verdict.EQUIVALENT
         verdicts[verdict] += 1
         by_path[target.path, verdict] += 1
-        old, new = change(target.source, mutant.apply(target.source) or "")
         if out:
             record = {
                 "path": mutant.path,

@@ -29,7 +29,7 @@ class Verdict(StrEnum):
     KILLED = "killed"
     SURVIVED = "survived"
     EQUIVALENT = "equivalent"
-    """It compiles to what the original compiles to."""
+    """It compiles to what the original compiles to, or was judged to do the same."""
     INVALID = "invalid"
     """It does not compile."""
 
