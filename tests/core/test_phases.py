@@ -87,6 +87,18 @@ def test_nobody_commits_twice_or_late_or_from_outside() -> None:
         assert late == Verdict(False, f"commits closed at {COMMITS_CLOSE}")
 
 
+@pytest.mark.parametrize("seat", range(5))
+def test_a_seat_is_judged_by_its_own_bit(seat: int) -> None:
+    committed, revealed = 0b10110, 0b10010
+    state = with_seats(committed, revealed)
+    may = may_commit(state, PARAMETERS, seat, DRAWN_AT)
+    assert may.allowed == (seat in (0, 3))
+    may = may_reveal(state, PARAMETERS, seat, COMMITS_CLOSE)
+    assert may.allowed == (seat == 2)
+    reason = "is revealed already" if seat in (1, 4) else "did not commit"
+    assert may.allowed or may.reason == f"seat {seat} {reason}"
+
+
 @pytest.mark.parametrize("now", [DRAWN_AT, COMMITS_CLOSE - 1])
 def test_a_seat_commits_while_the_window_lasts(now: int) -> None:
     assert may_commit(with_seats(0b00001), PARAMETERS, 1, now).allowed
