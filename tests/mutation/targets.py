@@ -21,31 +21,19 @@ from tests.mutation.trial import ROOT, Mutant, Verdict, noticed
 
 Suites = list[list[str]]
 
-CORE: dict[str, Suites] = {
-    module: [[f"tests/core/test_{test}.py" for test in tests], ["tests/core"]]
-    for module, tests in {
-        "cancellation": ["cancellation"],
-        "commitment": ["commitment"],
-        "consensus": ["vectors", "consensus"],
-        "digest": ["vectors", "digest"],
-        "facts": ["facts", "digest"],
-        "history": ["history", "digest"],
-        "json_text": ["json_text"],
-        "keccak": ["digest"],
-        "networks": ["networks", "vectors"],
-        "panel": ["vectors", "panel"],
-        "parameters": ["settlement"],
-        "phases": ["phases"],
-        "reveals": ["reveals"],
-        "rewards": ["vectors", "rewards"],
-        "settlement": ["settlement", "digest"],
-        "structs": ["facts", "structs"],
-        "trust": ["vectors", "trust"],
-        "units": ["units", "vectors"],
-        "words": ["digest", "commitment"],
-    }.items()
+BESIDE = {
+    "consensus": ["vectors"],
+    "digest": ["vectors"],
+    "history": ["digest"],
+    "keccak": ["digest"],
+    "panel": ["vectors"],
+    "parameters": ["structs", "settlement"],
+    "rewards": ["vectors"],
+    "settlement": ["digest"],
+    "trust": ["vectors"],
+    "words": ["digest", "commitment"],
 }
-"""Module of `oracle.core` → suites."""
+"""Module of `oracle.core` → tests that see much of it, besides those of its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +69,6 @@ _LANES = Stage(
     "tests/contracts/ScoreLanesHarness.sol",
     [["tests/contracts/test_score_lanes.py"]],
 )
-LIBRARIES: dict[str, tuple[Stage, ...]] = {
-    "Consensus": (_CONSENSUS, _MANY),
-    "Panel": (_CONSENSUS,),
-    "Rewards": (_CONSENSUS, _MANY),
-    "ScoreLanes": (_LANES, _CONSENSUS, _MANY),
-    "Trust": (_CONSENSUS, _MANY),
-}
-
 SETTLE = {
     "settle",
     "_checkReveals",
@@ -140,32 +120,44 @@ class Target:
 
 def python_targets(only: str | None = None) -> Iterator[Target]:
     """Yield the modules of `oracle.core`, or `only` one."""
-    checked: list[list[str]] = []
-    for module, suites in CORE.items():
-        if only in (None, module):
-            path = f"oracle/core/{module}.py"
-            source = (ROOT / path).read_text(encoding="utf-8")
-            found = tuple(python_mutants.mutants(path, source))
-            judge = partial(_judge_python, source, suites)
-            # The last suite is the same for all and holds the others: once shown to pass is enough.
-            last = [suites[-1]] if suites[-1] not in checked else []
-            checked.append(suites[-1])
-            yield Target(path, source, found, judge, partial(_passes_python, path, source, last))
+    # The last suite holds all others and is the same for all: once shown to pass is enough.
+    unchecked = [["tests/core"]]
+    for path in _sources("oracle/core/*.py", only):
+        module = Path(path).stem
+        near = [f"tests/core/test_{name}.py" for name in [module, *BESIDE.get(module, [])]]
+        there = [test for test in near if (ROOT / test).is_file()]
+        suites = [there, ["tests/core"]] if there else [["tests/core"]]
+        source = (ROOT / path).read_text(encoding="utf-8")
+        found = tuple(python_mutants.mutants(path, source))
+        judge = partial(_judge_python, source, suites)
+        yield Target(path, source, found, judge, partial(_passes_python, path, source, unchecked))
+        unchecked = []
 
 
 def library_targets(only: str | None = None) -> Iterator[Target]:
     """Yield the libraries, or `only` one."""
     install_packages()
-    for library, stages in LIBRARIES.items():
-        if only in (None, library):
-            yield _solidity_target(f"contracts/libraries/{library}.sol", stages)
+    plain = {stage.contract: _compile(stage, {}) for stage in (_LANES, _CONSENSUS, _MANY)}
+    unchecked = [_LANES, _CONSENSUS, _MANY]
+    for path in _sources("contracts/libraries/*.sol", only):
+        first = (_LANES,) if Path(path).stem == "ScoreLanes" else ()
+        yield _solidity_target(path, (*first, _CONSENSUS, _MANY), plain, unchecked)
+        unchecked = []
 
 
 def settle_targets(only: str | None = None) -> Iterator[Target]:
     """Yield `settle`, in its contract."""
     install_packages()
     if only in (None, "settle"):
-        yield _solidity_target("contracts/QualityRounds.sol", (_ROUNDS,), SETTLE)
+        plain = {_ROUNDS.contract: _compile(_ROUNDS, {})}
+        path = "contracts/QualityRounds.sol"
+        yield _solidity_target(path, (_ROUNDS,), plain, [_ROUNDS], SETTLE)
+
+
+def _sources(pattern: str, only: str | None) -> list[str]:
+    """Return the sources below the root that match, or the one of them named `only`."""
+    paths = sorted(path.relative_to(ROOT) for path in ROOT.glob(pattern))
+    return [path.as_posix() for path in paths if only in (None, path.stem)]
 
 
 def _passes_python(path: str, source: str, suites: Suites) -> bool:
@@ -182,16 +174,20 @@ def _judge_python(source: str, suites: Suites, mutant: Mutant) -> Verdict:
 
 
 def _solidity_target(
-    path: str, stages: tuple[Stage, ...], functions: set[str] | None = None
+    path: str,
+    stages: tuple[Stage, ...],
+    plain: dict[str, bytes],
+    unchecked: list[Stage],
+    functions: set[str] | None = None,
 ) -> Target:
+    """Return the target of a source; `plain` is the bytecode of each contract as it is."""
     source = (ROOT / path).read_text(encoding="utf-8")
-    plain = {stage.contract: _compile(stage, path, source) for stage in stages}
     found = tuple(solidity_mutants.mutants(path, source, syntax_tree(path, source), functions))
     judge = partial(_judge_solidity, source, stages, plain)
-    return Target(path, source, found, judge, partial(_passes_solidity, stages, plain))
+    return Target(path, source, found, judge, partial(_passes_solidity, unchecked, plain))
 
 
-def _passes_solidity(stages: tuple[Stage, ...], plain: dict[str, bytes]) -> bool:
+def _passes_solidity(stages: list[Stage], plain: dict[str, bytes]) -> bool:
     return not any(
         noticed(partial(_install, stage.contract, plain[stage.contract]), stage.suites)
         for stage in stages
@@ -208,7 +204,7 @@ def _judge_solidity(
     verdict = Verdict.EQUIVALENT
     for stage in stages:
         try:
-            code = _compile(stage, mutant.path, mutated)
+            code = _compile(stage, {mutant.path: mutated})
         except SolcError:
             return Verdict.INVALID
         if code == plain[stage.contract]:
@@ -219,10 +215,10 @@ def _judge_solidity(
     return verdict
 
 
-def _compile(stage: Stage, path: str, source: str) -> bytes:
-    """Return the bytecode of the stage's contract when `path` holds `source`."""
+def _compile(stage: Stage, changed: dict[str, str]) -> bytes:
+    """Return the bytecode of the stage's contract with some sources changed, by path."""
     selection = {stage.path: {stage.contract: ["evm.bytecode.object"]}}
-    output = _solc([stage.path], {path: source}, selection, optimised=stage.optimised)
+    output = _solc([stage.path], changed, selection, optimised=stage.optimised)
     code: str = output["contracts"][stage.path][stage.contract]["evm"]["bytecode"]["object"]
     return bytes.fromhex(code)
 
