@@ -112,7 +112,7 @@ def build(unit: Unit, root: Path = ROOT) -> dict[str, str]:
 
     Raises `CompileError` on a compiler's error, and on a warning in a source of ours.
     """
-    sources = _read_closure(_own_paths(unit, root), root)
+    sources = read_closure(_own_paths(unit, root), root)
     defined = {
         path: _DEFINITION.findall(text) for path, text in sources.items() if not _foreign(path)
     }
@@ -138,7 +138,7 @@ def build(unit: Unit, root: Path = ROOT) -> dict[str, str]:
 
     files: dict[str, str] = {}
     for path, names in concrete.items():
-        reached = _read_closure([path], root)
+        reached = read_closure([path], root)
         spoken = [
             entry
             for interface_path in sorted(reached.keys() & interfaces.keys())
@@ -277,7 +277,7 @@ def _own_paths(unit: Unit, root: Path) -> list[str]:
     )
 
 
-def _read_closure(paths: Iterable[str], root: Path) -> Sources:
+def read_closure(paths: Iterable[str], root: Path) -> Sources:
     """Return the text of `paths` and of all that they import, by path below `root`, sorted."""
     sources: Sources = {}
     pending = list(paths)

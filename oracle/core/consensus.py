@@ -147,7 +147,7 @@ def submission(
         return pack(low) + pack(high)
     if rule is Rule.TRUST_WEIGHTED_MEAN:
         check_scores(scores)
-        return pack(_weighted_median(scores if judged is None else scores[:, judged], trusts))
+        return pack(_weighted_median(scores if judged is None else scores[..., judged], trusts))
     return pack(aggregate(rule, scores, trusts, trim))
 
 

@@ -2,12 +2,12 @@
 Random whole rounds: the contracts do what the core says, to the bit.
 
 Whatever may happen to a round happens here at random, and after each step the digest, and at the
-end credits and trusts, are those that the core computes. `POQ_ROUNDS` sets how many rounds.
+end credits and trusts, are those that the core computes. `test_many_rounds.py` compares what is
+computed in far more rounds than can be played whole.
 """
 
 from __future__ import annotations
 
-import os
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -42,7 +42,8 @@ from tests.contracts.bare_network import BareNetwork, account
 from tests.contracts.harness import Reverted
 from tests.contracts.parameters import COMMIT, REGISTRY, ROUNDS, SETTLE
 
-COUNT = int(os.environ.get("POQ_ROUNDS", "60"))
+FEW, MANY = 60, 20_000
+SEED = 0
 PARTS = 4
 """Networks that the rounds are spread over, each from a seed of its own."""
 OWNERS, EVALUATORS, INFERENCE = 14, 40, 5
@@ -299,11 +300,35 @@ def player(seed: int) -> Player:
     return Player(network, random.Random(seed), Counter())
 
 
+def play(rounds: int, seed: int) -> Counter[str]:
+    """Play this many rounds on one network; return how they ended."""
+    one = player(seed)
+    for i in range(rounds):
+        one.play(Rule(i % len(Rule)))
+    assert one.ends.total() - one.ends["refused"] == rounds
+    assert one.ends["refused"] >= rounds / 2
+    return one.ends
+
+
 @pytest.mark.parametrize("part", range(PARTS))
 def test_r09_random_rounds_end_on_chain_as_the_core_says(part: int) -> None:
-    rounds = player(part)
-    for i in range(part, COUNT, PARTS):
-        rounds.play(Rule(i // PARTS % len(Rule)))
-    expected = len(range(part, COUNT, PARTS))
-    assert sum(rounds.ends.values()) - rounds.ends["refused"] == expected
-    assert rounds.ends["refused"] >= expected / 2
+    play(FEW // PARTS, SEED + part)
+
+
+@pytest.mark.reliability
+def test_r09_twenty_thousand_random_rounds_end_on_chain_as_the_core_says(
+    record_property: Callable[[str, object], None],
+) -> None:
+    ends: Counter[str] = Counter()
+    for part in range(PARTS):
+        ends += play(MANY // PARTS, SEED + PARTS + part)
+    print(f"seeds from {SEED + PARTS}: {ends}")
+    record_property(
+        "figure",
+        {
+            "name": "random whole rounds that ended on chain as the core says",
+            "value": str(ends.total() - ends["refused"]),
+            "goal": str(MANY),
+            "seed": SEED + PARTS,
+        },
+    )

@@ -129,3 +129,12 @@ def test_leading_axes_are_rounds_of_their_own(p: TrustParameters) -> None:
     together = updated(p, trusts, distances, 8)
     for index in np.ndindex(4, 3):
         assert np.array_equal(together[index], updated(p, trusts[index], distances[index], 8))
+
+
+def test_disagreements_of_leading_axes_are_those_of_rounds_of_their_own() -> None:
+    rng = np.random.default_rng(1)
+    scores = rng.integers(0, ONE + 1, (4, 3, 6, 9), dtype=np.uint16)
+    pivots = rng.integers(0, ONE + 1, (4, 3, 9), dtype=np.uint16)
+    together = disagreements(scores, pivots)
+    for index in np.ndindex(4, 3):
+        assert np.array_equal(together[index], disagreements(scores[index], pivots[index]))

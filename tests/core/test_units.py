@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import math
+import re
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oracle.core import units
 from oracle.core.units import (
     ONE,
     ScoreAboveOne,
@@ -17,6 +21,8 @@ from oracle.core.units import (
     unpack,
 )
 from tests.core import naive
+
+UNITS = Path(__file__).resolve().parents[2] / "contracts" / "libraries" / "Units.sol"
 
 
 def test_a_score_above_one_is_refused_with_its_value() -> None:
@@ -59,3 +65,13 @@ def test_rounding_of_arrays_is_that_of_their_elements() -> None:
     numerators, denominators = np.arange(50)[:, np.newaxis], np.arange(1, 9)
     rounded = round_half_up(numerators, denominators)
     assert rounded.tolist() == [[round_half_up(a, b) for b in range(1, 9)] for a in range(50)]
+
+
+def test_units_and_limits_are_those_of_the_contracts() -> None:
+    constants = re.findall(r"uint256 constant (\w+) = ([^;]+);", UNITS.read_text("utf-8"))
+    values: dict[str, int] = {}
+    for name, text in constants:
+        factors = [values.get(part) or int(part) for part in text.split(" * ")]
+        values[name] = math.prod(factors)
+    assert values == {name: getattr(units, name) for name in values}
+    assert {"ONE", "TRUST_ONE", "MAX_SEATS", "MAX_BATCHES", "MAX_ITEMS"} <= set(values)
