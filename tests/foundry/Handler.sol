@@ -15,10 +15,10 @@ contract Handler is Endings {
         vm.roll(1_000);
         vm.warp(1_700_000_000);
         _deploy();
-        for (uint256 i; i < 10; ++i) {
+        for (uint256 i; i < 9; ++i) {
             _register(Role.EVALUATOR, i);
         }
-        for (uint256 i; i < 3; ++i) {
+        for (uint256 i; i < 2; ++i) {
             _register(Role.INFERENCE, 100 + i);
         }
         vm.roll(1_001);

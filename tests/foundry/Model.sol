@@ -19,7 +19,6 @@ abstract contract Model is Deployment {
         uint40 drawnAt;
         uint32 committed;
         uint32 revealed;
-        uint8 endings;
         bytes32 digest;
         bytes32 seed;
         uint256 deposit;
@@ -140,7 +139,6 @@ abstract contract Model is Deployment {
     function _end(uint256 roundId) internal {
         Game storage game = _games[roundId];
         game.phase = Phase.CLOSED;
-        ++game.endings;
         escrowed -= game.deposit;
         for (uint256 i; i < _live.length; ++i) {
             if (_live[i] == roundId) (_live[i], _live[_live.length - 1]) = (_live[_live.length - 1], _live[i]);

@@ -6,7 +6,7 @@ import {Model} from "./Model.sol";
 
 /// @notice What owners do with their nodes. Each action picks one that is allowed, or none: forge then tries another.
 abstract contract NodeActions is Model {
-    uint256 private constant MOST_NODES = 20;
+    uint256 private constant MOST_NODES = 14;
 
     function register(uint256 seed) external {
         vm.assume(registrations < MOST_NODES && seed % 4 == 0);

@@ -153,7 +153,7 @@ abstract contract RoundActions is NodeActions {
         terms.domain = _pick(seed, "domain", 2) == 0 ? QA : SUMMARIES;
         terms.rule = Rule(_pick(seed, "rule", 5));
         if (terms.rule == Rule.TRIMMED_MEAN) terms.trim = uint16(_pick(seed, "trim", 5_000));
-        terms.panelSize = uint8(3 + _pick(seed, "size", 5));
+        terms.panelSize = uint8(3 + _pick(seed, "size", 4));
         terms.quorum = uint8(terms.panelSize / 2 + 1 + _pick(seed, "quorum", (terms.panelSize + 1) / 2));
         if (_pick(seed, "oracle", 2) == 0) terms.oracle = ORACLE;
         terms.workloadHash = keccak256(abi.encode(seed));
