@@ -24,7 +24,7 @@ CONTRACTS = ("NodeRegistry", "QualityRounds")
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """`line` of `file`, which is there once, becomes `other`; `breaks` is in the revert's reason."""
+    """`line` of `file`, which is there once, becomes `other`; the reason then has `breaks` in it."""
 
     contract: str
     file: str
@@ -65,8 +65,8 @@ MUTANTS = {
         "delete _seats[roundId][i / 8];", "", "a closed round left its seats"
     ),
     "does not fold a commit": _rounds(
-        "digestOf[roundId] = _fold(digestOf[roundId], _commitStep(seat, block.timestamp, commitment_));",
-        "",
+        "_fold(digestOf[roundId], _commitStep(seat, block.timestamp, commitment_));",
+        "digestOf[roundId];",
         "a digest is not that of its log",
     ),
     "lets a seat commit twice": _rounds(

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {ScoreLanes} from "../../../contracts/libraries/ScoreLanes.sol";
+
+/// @notice The loops of `ScoreLanes` against what they say of each lane, for all words. A `check` function's own arguments are the column:
+/// its rows are words from byte 4 of the calldata on.
+///
+/// A loop begins with one row where there is an odd number, and goes on by two. One row proves that beginning, two the body, three both
+/// together; further turns of the body add the same to lanes that have room for 31 rows. Where a score of 2¹⁵ or more is let in, it is in
+/// other lanes than the one looked at.
+contract SweepProofs {
+    uint256 private constant GUARD = 0x8000800080008000800080008000800080008000800080008000800080008000;
+    uint256 private constant ROWS = 4;
+
+    function check_countsAt(uint256 p, uint256 q, uint256 r, uint256 c, uint256 i) external pure {
+        (uint256 x, uint256 y, uint256 z) = (_lane(p, i), _lane(q, i), _lane(r, i));
+        if (i >= 16 || c & GUARD != 0 || x | y | z >= 1 << 15) return;
+        (uint256 from, uint256 over) = ScoreLanes.countsAt(ROWS, 3, 32, c);
+        uint256 bar = _lane(c, i);
+        assert(_lane(from, i) == _if(x >= bar, 1) + _if(y >= bar, 1) + _if(z >= bar, 1));
+        assert(_lane(over, i) == _if(x > bar, 1) + _if(y > bar, 1) + _if(z > bar, 1));
+    }
+
+    /// @dev Weights up to 1000.
+    function check_weightsAt(uint256 p, uint256 q, uint256 r, uint256 c, uint256 i, uint256 u, uint256 v, uint256 w)
+        external
+        pure
+    {
+        (uint256 x, uint256 y, uint256 z) = (_lane(p, i), _lane(q, i), _lane(r, i));
+        if (i >= 16 || c & GUARD != 0 || x | y | z >= 1 << 15 || u > 1000 || v > 1000 || w > 1000) return;
+        (uint256 from, uint256 over) = ScoreLanes.weightsAt(ROWS, _three(u, v, w), 32, c);
+        uint256 bar = _lane(c, i);
+        assert(_lane(from, i) == _if(x >= bar, u) + _if(y >= bar, v) + _if(z >= bar, w));
+        assert(_lane(over, i) == _if(x > bar, u) + _if(y > bar, v) + _if(z > bar, w));
+    }
+
+    /// @dev Of values below 2¹⁵ within `keep`.
+    function check_sumDown(uint256 p, uint256 q, uint256 r, uint256 keep, uint256 i) external pure {
+        if (i >= 8 || (p | q | r) & keep & GUARD != 0) return;
+        (uint256 odd, uint256 even) = ScoreLanes.sumDown(ROWS, 3, 32, keep);
+        (p, q, r) = (p & keep, q & keep, r & keep);
+        assert(_half(odd, i) == _lane(p, 2 * i + 1) + _lane(q, 2 * i + 1) + _lane(r, 2 * i + 1));
+        assert(_half(even, i) == _lane(p, 2 * i) + _lane(q, 2 * i) + _lane(r, 2 * i));
+    }
+
+    /// @dev One row with any weight up to 1000.
+    function check_weightedDown_oneRow(uint256 p, uint256 w, uint256 i) external pure {
+        if (i >= 8 || w > 1000) return;
+        uint256[] memory weights = new uint256[](1);
+        weights[0] = w;
+        (uint256 odd, uint256 even) = ScoreLanes.weightedDown(ROWS, weights, 32);
+        assert(_half(odd, i) == _lane(p, 2 * i + 1) * w);
+        assert(_half(even, i) == _lane(p, 2 * i) * w);
+    }
+
+    /// @dev Three rows whose weights are the ends of the range and one between.
+    function check_weightedDown(uint256 p, uint256 q, uint256 r, uint256 i) external pure {
+        if (i >= 8) return;
+        (uint256 odd, uint256 even) = ScoreLanes.weightedDown(ROWS, _three(1000, 1, 437), 32);
+        assert(_half(odd, i) == 1000 * _lane(p, 2 * i + 1) + _lane(q, 2 * i + 1) + 437 * _lane(r, 2 * i + 1));
+        assert(_half(even, i) == 1000 * _lane(p, 2 * i) + _lane(q, 2 * i) + 437 * _lane(r, 2 * i));
+    }
+
+    function check_clampDown_countsOneRow(uint256 p, uint256 lo, uint256 hi, uint256 i) external pure {
+        (uint256 x, uint256 l, uint256 h) = (_lane(p, i), _lane(lo, i), _lane(hi, i));
+        if (i >= 16 || !_ordered(lo, hi) || x >= 1 << 15) return;
+        (uint256 atLo, uint256 atHi,,) = ScoreLanes.clampDown(ROWS, 1, 32, lo, hi, 0, 0);
+        assert(_lane(atLo, i) == _if(x >= l, 1) + _if(x > l, 256));
+        assert(_lane(atHi, i) == _if(x >= h, 1) + _if(x > h, 256));
+    }
+
+    function check_clampDown_countsTwoRows(uint256 p, uint256 q, uint256 lo, uint256 hi, uint256 i) external pure {
+        (uint256 x, uint256 y, uint256 l, uint256 h) = (_lane(p, i), _lane(q, i), _lane(lo, i), _lane(hi, i));
+        if (i >= 16 || !_ordered(lo, hi) || x | y >= 1 << 15) return;
+        (uint256 atLo, uint256 atHi,,) = ScoreLanes.clampDown(ROWS, 2, 32, lo, hi, 0, 0);
+        assert(_lane(atLo, i) == _if(x >= l, 1) + _if(y >= l, 1) + _if(x > l, 256) + _if(y > l, 256));
+        assert(_lane(atHi, i) == _if(x >= h, 1) + _if(y >= h, 1) + _if(x > h, 256) + _if(y > h, 256));
+    }
+
+    function check_clampDown_sumsOneRow(uint256 p, uint256 lo, uint256 hi, uint256 i) external pure {
+        if (i >= 8 || !_ordered(lo, hi) || p & GUARD != 0) return;
+        (,, uint256 odd, uint256 even) = ScoreLanes.clampDown(ROWS, 1, 32, lo, hi, 0, 0);
+        assert(_half(odd, i) == _kept(p, lo, hi, 2 * i + 1));
+        assert(_half(even, i) == _kept(p, lo, hi, 2 * i));
+    }
+
+    function check_clampDown_sumsTwoRows(uint256 p, uint256 q, uint256 lo, uint256 hi, uint256 i) external pure {
+        if (i >= 8 || !_ordered(lo, hi) || (p | q) & GUARD != 0) return;
+        (,, uint256 odd, uint256 even) = ScoreLanes.clampDown(ROWS, 2, 32, lo, hi, 0, 0);
+        assert(_half(odd, i) == _kept(p, lo, hi, 2 * i + 1) + _kept(q, lo, hi, 2 * i + 1));
+        assert(_half(even, i) == _kept(p, lo, hi, 2 * i) + _kept(q, lo, hi, 2 * i));
+    }
+
+    /// @dev One turn of the loop: four words of scores and four of consensus, both below 2¹⁵: the sum over all lanes of a pair of columns.
+    function check_distancesAlong(uint256[4] calldata s, uint256[4] calldata c, uint256 i) external pure {
+        if (i >= 8) return;
+        uint256[] memory consensus = new uint256[](4);
+        uint256 expected;
+        for (uint256 k; k < 4; ++k) {
+            if ((s[k] | c[k]) & GUARD != 0) return;
+            consensus[k] = c[k];
+            expected += _apart(_lane(s[k], 2 * i), _lane(c[k], 2 * i));
+            expected += _apart(_lane(s[k], 2 * i + 1), _lane(c[k], 2 * i + 1));
+        }
+        uint256 place = ScoreLanes.pointerInMemory(consensus);
+        unchecked {
+            (uint256 sum,) = ScoreLanes.distancesAlong(place, place + 128, ROWS - place);
+            assert(_half(sum, i) == expected);
+        }
+    }
+
+    /// @dev No score above 10 000 passes unflagged, whatever the consensus.
+    function check_distancesAlong_flagsEveryExcess(uint256[4] calldata s, uint256[4] calldata c, uint256 k, uint256 i)
+        external
+        pure
+    {
+        if (k >= 4 || i >= 16 || _lane(s[k], i) <= 10_000) return;
+        uint256[] memory consensus = new uint256[](4);
+        for (uint256 j; j < 4; ++j) {
+            consensus[j] = c[j];
+        }
+        uint256 place = ScoreLanes.pointerInMemory(consensus);
+        unchecked {
+            (, uint256 flags) = ScoreLanes.distancesAlong(place, place + 128, ROWS - place);
+            assert(flags & GUARD != 0);
+        }
+    }
+
+    /* INTERNAL */
+
+    /// @dev That `ge` says so is proved in `LaneProofs`.
+    function _ordered(uint256 lo, uint256 hi) private pure returns (bool) {
+        return (lo | hi) & GUARD == 0 && ScoreLanes.ge(hi, lo) == GUARD;
+    }
+
+    /// @dev (s − lo)⁺ − (s − hi)⁺, see `ScoreLanes.clampDown`.
+    function _kept(uint256 s, uint256 lo, uint256 hi, uint256 i) private pure returns (uint256) {
+        (uint256 x, uint256 l, uint256 h) = (_lane(s, i), _lane(lo, i), _lane(hi, i));
+        unchecked {
+            return _if(x > l, x - l) - _if(x > h, x - h);
+        }
+    }
+
+    function _apart(uint256 x, uint256 y) private pure returns (uint256) {
+        unchecked {
+            return _if(x > y, x - y) + _if(y > x, y - x);
+        }
+    }
+
+    function _three(uint256 u, uint256 v, uint256 w) private pure returns (uint256[] memory values) {
+        values = new uint256[](3);
+        (values[0], values[1], values[2]) = (u, v, w);
+    }
+
+    /// @dev `value` or zero, without a branch: a proof takes every way through.
+    function _if(bool set, uint256 value) private pure returns (uint256 result) {
+        assembly ("memory-safe") {
+            result := and(sub(0, set), value)
+        }
+    }
+
+    function _lane(uint256 word, uint256 i) private pure returns (uint256) {
+        unchecked {
+            return word >> 16 * (15 - i) & 0xFFFF;
+        }
+    }
+
+    function _half(uint256 word, uint256 i) private pure returns (uint256) {
+        unchecked {
+            return word >> 32 * (7 - i) & 0xFFFFFFFF;
+        }
+    }
+}
