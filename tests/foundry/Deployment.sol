@@ -63,8 +63,14 @@ abstract contract Deployment is Test {
         });
     }
 
-    function _create(string memory name, bytes memory arguments) private returns (address created) {
-        string memory directory = vm.envOr("ARTIFACTS", "contracts/artifacts");
+    function _create(string memory name, bytes memory arguments) internal returns (address) {
+        return _createFrom(vm.envOr("ARTIFACTS", "contracts/artifacts"), name, arguments);
+    }
+
+    function _createFrom(string memory directory, string memory name, bytes memory arguments)
+        internal
+        returns (address created)
+    {
         string memory artifact = vm.readFile(string.concat(directory, "/", name, ".json"));
         bytes memory code = bytes.concat(vm.parseJsonBytes(artifact, ".bytecode"), arguments);
         assembly ("memory-safe") {

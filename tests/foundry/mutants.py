@@ -24,7 +24,7 @@ CONTRACTS = ("NodeRegistry", "QualityRounds")
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """`line` of `file`, which is there once, becomes `other`; the reason then has `breaks` in it."""
+    """`line` of `file`, which is there once, becomes `other`; the reason has `breaks` in it."""
 
     contract: str
     file: str

@@ -76,7 +76,8 @@ def test_no_invariant_breaks_in_a_million_calls_and_no_action_starves(
 
 def break_invariant(mutant: Mutant, forge: Path, directory: Path) -> None:
     with mutated_artifacts(mutant) as artifacts:
-        outcome = play(forge, directory, MUTANT_RUNS, ARTIFACTS=artifacts)
+        settings = {"ARTIFACTS": artifacts, "FOUNDRY_INVARIANT_SHRINK_RUN_LIMIT": "0"}
+        outcome = play(forge, directory, MUTANT_RUNS, **settings)
     assert not outcome.passed
     assert mutant.breaks in outcome.reason
 

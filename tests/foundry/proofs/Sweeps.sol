@@ -6,33 +6,45 @@ import {ScoreLanes} from "../../../contracts/libraries/ScoreLanes.sol";
 /// @notice The loops of `ScoreLanes` against what they say of each lane, for all words. A `check` function's own arguments are the column:
 /// its rows are words from byte 4 of the calldata on.
 ///
-/// A loop begins with one row where there is an odd number, and goes on by two. One row proves that beginning, two the body, three both
-/// together; further turns of the body add the same to lanes that have room for 31 rows. Where a score of 2¹⁵ or more is let in, it is in
-/// other lanes than the one looked at.
+/// A loop begins with one row where their number is odd, and goes on by two. One row proves that beginning, two the body; further turns
+/// of the body add the same to lanes that have room for 31 rows. Where a score of 2¹⁵ or more is let in, it is in other lanes than the
+/// one looked at: what such a score does to its own lane does not matter, as it is refused.
 contract SweepProofs {
     uint256 private constant GUARD = 0x8000800080008000800080008000800080008000800080008000800080008000;
+    uint256 private constant UPPER_TWO = 0xC000C000C000C000C000C000C000C000C000C000C000C000C000C000C000C000;
     uint256 private constant ROWS = 4;
 
-    function check_countsAt(uint256 p, uint256 q, uint256 r, uint256 c, uint256 i) external pure {
-        (uint256 x, uint256 y, uint256 z) = (_lane(p, i), _lane(q, i), _lane(r, i));
-        if (i >= 16 || c & GUARD != 0 || x | y | z >= 1 << 15) return;
-        (uint256 from, uint256 over) = ScoreLanes.countsAt(ROWS, 3, 32, c);
-        uint256 bar = _lane(c, i);
-        assert(_lane(from, i) == _if(x >= bar, 1) + _if(y >= bar, 1) + _if(z >= bar, 1));
-        assert(_lane(over, i) == _if(x > bar, 1) + _if(y > bar, 1) + _if(z > bar, 1));
+    function check_countsAt_oneRow(uint256 p, uint256 c, uint256 i) external pure {
+        (uint256 x, uint256 bar) = (_lane(p, i), _lane(c, i));
+        if (i >= 16 || c & GUARD != 0 || x >= 1 << 15) return;
+        (uint256 from, uint256 over) = ScoreLanes.countsAt(ROWS, 1, 32, c);
+        assert(_lane(from, i) == _if(x >= bar, 1) && _lane(over, i) == _if(x > bar, 1));
     }
 
-    /// @dev Weights up to 1000.
-    function check_weightsAt(uint256 p, uint256 q, uint256 r, uint256 c, uint256 i, uint256 u, uint256 v, uint256 w)
-        external
-        pure
-    {
-        (uint256 x, uint256 y, uint256 z) = (_lane(p, i), _lane(q, i), _lane(r, i));
-        if (i >= 16 || c & GUARD != 0 || x | y | z >= 1 << 15 || u > 1000 || v > 1000 || w > 1000) return;
-        (uint256 from, uint256 over) = ScoreLanes.weightsAt(ROWS, _three(u, v, w), 32, c);
-        uint256 bar = _lane(c, i);
-        assert(_lane(from, i) == _if(x >= bar, u) + _if(y >= bar, v) + _if(z >= bar, w));
-        assert(_lane(over, i) == _if(x > bar, u) + _if(y > bar, v) + _if(z > bar, w));
+    function check_countsAt_twoRows(uint256 p, uint256 q, uint256 c, uint256 i) external pure {
+        (uint256 x, uint256 y, uint256 bar) = (_lane(p, i), _lane(q, i), _lane(c, i));
+        if (i >= 16 || c & GUARD != 0 || x | y >= 1 << 15) return;
+        (uint256 from, uint256 over) = ScoreLanes.countsAt(ROWS, 2, 32, c);
+        assert(_lane(from, i) == _if(x >= bar, 1) + _if(y >= bar, 1));
+        assert(_lane(over, i) == _if(x > bar, 1) + _if(y > bar, 1));
+    }
+
+    /// @dev With the greatest weight, which leaves the least room.
+    function check_weightsAt_oneRow(uint256 p, uint256 c, uint256 i) external pure {
+        (uint256 x, uint256 bar) = (_lane(p, i), _lane(c, i));
+        if (i >= 16 || c & GUARD != 0 || x >= 1 << 15) return;
+        uint256[] memory weights = new uint256[](1);
+        weights[0] = 1000;
+        (uint256 from, uint256 over) = ScoreLanes.weightsAt(ROWS, weights, 32, c);
+        assert(_lane(from, i) == _if(x >= bar, 1000) && _lane(over, i) == _if(x > bar, 1000));
+    }
+
+    function check_weightsAt_twoRows(uint256 p, uint256 q, uint256 c, uint256 i) external pure {
+        (uint256 x, uint256 y, uint256 bar) = (_lane(p, i), _lane(q, i), _lane(c, i));
+        if (i >= 16 || c & GUARD != 0 || x | y >= 1 << 15) return;
+        (uint256 from, uint256 over) = ScoreLanes.weightsAt(ROWS, _two(1000, 437), 32, c);
+        assert(_lane(from, i) == _if(x >= bar, 1000) + _if(y >= bar, 437));
+        assert(_lane(over, i) == _if(x > bar, 1000) + _if(y > bar, 437));
     }
 
     /// @dev Of values below 2¹⁵ within `keep`.
@@ -44,22 +56,19 @@ contract SweepProofs {
         assert(_half(even, i) == _lane(p, 2 * i) + _lane(q, 2 * i) + _lane(r, 2 * i));
     }
 
-    /// @dev One row with any weight up to 1000.
-    function check_weightedDown_oneRow(uint256 p, uint256 w, uint256 i) external pure {
-        if (i >= 8 || w > 1000) return;
+    function check_weightedDown_oneRow(uint256 p, uint256 i) external pure {
+        if (i >= 8) return;
         uint256[] memory weights = new uint256[](1);
-        weights[0] = w;
+        weights[0] = 1000;
         (uint256 odd, uint256 even) = ScoreLanes.weightedDown(ROWS, weights, 32);
-        assert(_half(odd, i) == _lane(p, 2 * i + 1) * w);
-        assert(_half(even, i) == _lane(p, 2 * i) * w);
+        assert(_half(odd, i) == 1000 * _lane(p, 2 * i + 1) && _half(even, i) == 1000 * _lane(p, 2 * i));
     }
 
-    /// @dev Three rows whose weights are the ends of the range and one between.
-    function check_weightedDown(uint256 p, uint256 q, uint256 r, uint256 i) external pure {
+    function check_weightedDown_twoRows(uint256 p, uint256 q, uint256 i) external pure {
         if (i >= 8) return;
-        (uint256 odd, uint256 even) = ScoreLanes.weightedDown(ROWS, _three(1000, 1, 437), 32);
-        assert(_half(odd, i) == 1000 * _lane(p, 2 * i + 1) + _lane(q, 2 * i + 1) + 437 * _lane(r, 2 * i + 1));
-        assert(_half(even, i) == 1000 * _lane(p, 2 * i) + _lane(q, 2 * i) + 437 * _lane(r, 2 * i));
+        (uint256 odd, uint256 even) = ScoreLanes.weightedDown(ROWS, _two(1000, 437), 32);
+        assert(_half(odd, i) == 1000 * _lane(p, 2 * i + 1) + 437 * _lane(q, 2 * i + 1));
+        assert(_half(even, i) == 1000 * _lane(p, 2 * i) + 437 * _lane(q, 2 * i));
     }
 
     function check_clampDown_countsOneRow(uint256 p, uint256 lo, uint256 hi, uint256 i) external pure {
@@ -85,45 +94,42 @@ contract SweepProofs {
         assert(_half(even, i) == _kept(p, lo, hi, 2 * i));
     }
 
-    function check_clampDown_sumsTwoRows(uint256 p, uint256 q, uint256 lo, uint256 hi, uint256 i) external pure {
-        if (i >= 8 || !_ordered(lo, hi) || (p | q) & GUARD != 0) return;
-        (,, uint256 odd, uint256 even) = ScoreLanes.clampDown(ROWS, 2, 32, lo, hi, 0, 0);
-        assert(_half(odd, i) == _kept(p, lo, hi, 2 * i + 1) + _kept(q, lo, hi, 2 * i + 1));
-        assert(_half(even, i) == _kept(p, lo, hi, 2 * i) + _kept(q, lo, hi, 2 * i));
+    function check_clampDown_sumsTwoRows_firstLanes(uint256 p, uint256 q, uint256 lo, uint256 hi) external pure {
+        _sumsTwoRows(p, q, lo, hi, 0);
     }
 
-    /// @dev One turn of the loop: four words of scores and four of consensus, both below 2¹⁵: the sum over all lanes of a pair of columns.
+    function check_clampDown_sumsTwoRows_lastLanes(uint256 p, uint256 q, uint256 lo, uint256 hi) external pure {
+        _sumsTwoRows(p, q, lo, hi, 7);
+    }
+
+    /// @dev One turn of the loop: four words of scores and four of consensus, all below 2¹⁴.
     function check_distancesAlong(uint256[4] calldata s, uint256[4] calldata c, uint256 i) external pure {
         if (i >= 8) return;
-        uint256[] memory consensus = new uint256[](4);
+        uint256 place = _consensus(c);
         uint256 expected;
-        for (uint256 k; k < 4; ++k) {
-            if ((s[k] | c[k]) & GUARD != 0) return;
-            consensus[k] = c[k];
-            expected += _apart(_lane(s[k], 2 * i), _lane(c[k], 2 * i));
-            expected += _apart(_lane(s[k], 2 * i + 1), _lane(c[k], 2 * i + 1));
-        }
-        uint256 place = ScoreLanes.pointerInMemory(consensus);
         unchecked {
+            for (uint256 k; k < 4; ++k) {
+                if ((s[k] | c[k]) & UPPER_TWO != 0) return;
+                expected += _apart(_lane(s[k], 2 * i), _lane(c[k], 2 * i));
+                expected += _apart(_lane(s[k], 2 * i + 1), _lane(c[k], 2 * i + 1));
+            }
             (uint256 sum,) = ScoreLanes.distancesAlong(place, place + 128, ROWS - place);
             assert(_half(sum, i) == expected);
         }
     }
 
     /// @dev No score above 10 000 passes unflagged, whatever the consensus.
-    function check_distancesAlong_flagsEveryExcess(uint256[4] calldata s, uint256[4] calldata c, uint256 k, uint256 i)
+    function check_distancesAlong_flagsEveryExcess(uint256[4] calldata s, uint256[4] calldata c, uint256 i)
         external
         pure
     {
-        if (k >= 4 || i >= 16 || _lane(s[k], i) <= 10_000) return;
-        uint256[] memory consensus = new uint256[](4);
-        for (uint256 j; j < 4; ++j) {
-            consensus[j] = c[j];
-        }
-        uint256 place = ScoreLanes.pointerInMemory(consensus);
+        if (i >= 16) return;
+        uint256 place = _consensus(c);
         unchecked {
             (, uint256 flags) = ScoreLanes.distancesAlong(place, place + 128, ROWS - place);
-            assert(flags & GUARD != 0);
+            for (uint256 k; k < 4; ++k) {
+                if (_lane(s[k], i) > 10_000) assert(flags & GUARD != 0);
+            }
         }
     }
 
@@ -148,9 +154,25 @@ contract SweepProofs {
         }
     }
 
-    function _three(uint256 u, uint256 v, uint256 w) private pure returns (uint256[] memory values) {
-        values = new uint256[](3);
-        (values[0], values[1], values[2]) = (u, v, w);
+    /// @dev Of values below 2¹⁵, the lanes of the odd and even half `i`.
+    function _sumsTwoRows(uint256 p, uint256 q, uint256 lo, uint256 hi, uint256 i) private pure {
+        if (!_ordered(lo, hi) || (p | q) & GUARD != 0) return;
+        (,, uint256 odd, uint256 even) = ScoreLanes.clampDown(ROWS, 2, 32, lo, hi, 0, 0);
+        assert(_half(odd, i) == _kept(p, lo, hi, 2 * i + 1) + _kept(q, lo, hi, 2 * i + 1));
+        assert(_half(even, i) == _kept(p, lo, hi, 2 * i) + _kept(q, lo, hi, 2 * i));
+    }
+
+    function _consensus(uint256[4] calldata c) private pure returns (uint256 place) {
+        uint256[] memory words = new uint256[](4);
+        for (uint256 k; k < 4; ++k) {
+            words[k] = c[k];
+        }
+        return ScoreLanes.pointerInMemory(words);
+    }
+
+    function _two(uint256 u, uint256 v) private pure returns (uint256[] memory values) {
+        values = new uint256[](2);
+        (values[0], values[1]) = (u, v);
     }
 
     /// @dev `value` or zero, without a branch: a proof takes every way through.
