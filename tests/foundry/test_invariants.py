@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.packages import ROOT
 from tests.foundry import campaigns
 from tests.foundry.mutants import MUTANTS, Mutant, mutated_artifacts
 
@@ -97,7 +98,7 @@ def test_every_mutant_breaks_the_invariant_that_is_about_it(
 
 
 def test_every_claim_of_the_invariants_has_a_mutant_that_breaks_it(record_property: Record) -> None:
-    folder = campaigns.ROOT / "tests" / "foundry"
+    folder = ROOT / "tests" / "foundry"
     claims = (folder / "Invariants.sol").read_text(encoding="utf-8").split("    function _")[1:]
     # What was refused speaks through one claim, in the words of whoever tried it.
     claims = [claim for claim in claims if not claim.startswith("nothingForbiddenHappened")]
