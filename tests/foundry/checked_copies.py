@@ -31,7 +31,7 @@ library Math {
 
 
 def checked_sources() -> tuple[dict[str, str], int]:
-    """Return the contracts' sources with the copies in their places, and how many blocks changed."""
+    """Return the sources with the copies in their places, and how many blocks changed."""
     contracts = ROOT / "contracts"
     sources = {
         str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")

@@ -77,9 +77,9 @@ MUTANTS = {
         "roundId = roundCount += 2;",
         "round ids have gaps",
     ),
-    "slashes the present": _rounds(
+    "excuses the wrong seats": _rounds(
         "((1 << state.panelSize) - 1) & ~excused;",
-        "(1 << state.panelSize) - 1;",
+        "((1 << state.panelSize) - 1) & ~(excused >> 1);",
         "a stake is not what absences left of it",
     ),
     "settles without a seat": _rounds(
