@@ -124,7 +124,7 @@ MUTANTS = {
     "keeps a leaver on the list": _registry(
         "node.exitableAt = exitableAt;\n        _unlist(node);",
         "node.exitableAt = exitableAt;",
-        "the list and the active evaluators differ",
+        "the list is longer or shorter",
     ),
     "lets a stake leave at once": _registry(
         "require(block.timestamp >= node.exitableAt, ExitDelayed(nodeId, node.exitableAt));",
