@@ -23,6 +23,7 @@ contract Invariants is Handler {
             _trustStaysInBoundsAndMovesInSettlements(id, QA);
             _trustStaysInBoundsAndMovesInSettlements(id, SUMMARIES);
         }
+        _theListIsNoLonger();
         _theRegistryHoldsAllStakesAndSlashes(stakes);
         for (uint256 id = 1; id <= openings; ++id) {
             Game storage game = _games[id];
@@ -122,8 +123,11 @@ contract Invariants is Handler {
 
     function _theListHoldsTheActiveEvaluators(uint32 id, Node memory node) private view {
         require((node.position != 0) == listed[id], "the list and the active evaluators differ");
-        require(id > 1 || registry.populationAt(block.number) == population, "the list is longer or shorter");
         if (node.position == 0) return;
         require(registry.evaluatorAt(node.position - 1, block.number) == id, "a place of the list holds another node");
+    }
+
+    function _theListIsNoLonger() private view {
+        require(registry.populationAt(block.number) == population, "the list is longer or shorter");
     }
 }

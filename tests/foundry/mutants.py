@@ -124,6 +124,11 @@ MUTANTS = {
     "keeps a leaver on the list": _registry(
         "node.exitableAt = exitableAt;\n        _unlist(node);",
         "node.exitableAt = exitableAt;",
+        "the list and the active evaluators differ",
+    ),
+    "does not shorten the list": _registry(
+        "_population.push(_now(), last - 1);",
+        "_population.push(_now(), last);",
         "the list is longer or shorter",
     ),
     "lets a stake leave at once": _registry(

@@ -11,7 +11,6 @@ import {ScoreLanes} from "../../../contracts/libraries/ScoreLanes.sol";
 /// one looked at: what such a score does to its own lane does not matter, as it is refused.
 contract SweepProofs {
     uint256 private constant GUARD = 0x8000800080008000800080008000800080008000800080008000800080008000;
-    uint256 private constant UPPER_TWO = 0xC000C000C000C000C000C000C000C000C000C000C000C000C000C000C000C000;
     uint256 private constant ROWS = 4;
 
     function check_countsAt_oneRow(uint256 p, uint256 c, uint256 i) external pure {
@@ -61,14 +60,18 @@ contract SweepProofs {
         uint256[] memory weights = new uint256[](1);
         weights[0] = 1000;
         (uint256 odd, uint256 even) = ScoreLanes.weightedDown(ROWS, weights, 32);
-        assert(_half(odd, i) == 1000 * _lane(p, 2 * i + 1) && _half(even, i) == 1000 * _lane(p, 2 * i));
+        unchecked {
+            assert(_half(odd, i) == 1000 * _lane(p, 2 * i + 1) && _half(even, i) == 1000 * _lane(p, 2 * i));
+        }
     }
 
     function check_weightedDown_twoRows(uint256 p, uint256 q, uint256 i) external pure {
         if (i >= 8) return;
         (uint256 odd, uint256 even) = ScoreLanes.weightedDown(ROWS, _two(1000, 437), 32);
-        assert(_half(odd, i) == 1000 * _lane(p, 2 * i + 1) + 437 * _lane(q, 2 * i + 1));
-        assert(_half(even, i) == 1000 * _lane(p, 2 * i) + 437 * _lane(q, 2 * i));
+        unchecked {
+            assert(_half(odd, i) == 1000 * _lane(p, 2 * i + 1) + 437 * _lane(q, 2 * i + 1));
+            assert(_half(even, i) == 1000 * _lane(p, 2 * i) + 437 * _lane(q, 2 * i));
+        }
     }
 
     function check_clampDown_countsOneRow(uint256 p, uint256 lo, uint256 hi, uint256 i) external pure {
@@ -102,14 +105,6 @@ contract SweepProofs {
         _sumsTwoRows(p, q, lo, hi, 7);
     }
 
-    function check_distancesAlong_firstLanes(uint256[4] calldata s, uint256[4] calldata c) external pure {
-        _distances(s, c, 0);
-    }
-
-    function check_distancesAlong_lastLanes(uint256[4] calldata s, uint256[4] calldata c) external pure {
-        _distances(s, c, 7);
-    }
-
     /// @dev No score above 10 000 passes unflagged, whatever the consensus.
     function check_distancesAlong_flagsEveryExcess(uint256[4] calldata s, uint256[4] calldata c, uint256 i)
         external
@@ -140,34 +135,12 @@ contract SweepProofs {
         }
     }
 
-    function _apart(uint256 x, uint256 y) private pure returns (uint256) {
-        unchecked {
-            return _if(x > y, x - y) + _if(y > x, y - x);
-        }
-    }
-
     /// @dev Of values below 2¹⁵, the lanes of the odd and even half `i`.
     function _sumsTwoRows(uint256 p, uint256 q, uint256 lo, uint256 hi, uint256 i) private pure {
         if (!_ordered(lo, hi) || (p | q) & GUARD != 0) return;
         (,, uint256 odd, uint256 even) = ScoreLanes.clampDown(ROWS, 2, 32, lo, hi, 0, 0);
         assert(_half(odd, i) == _kept(p, lo, hi, 2 * i + 1) + _kept(q, lo, hi, 2 * i + 1));
         assert(_half(even, i) == _kept(p, lo, hi, 2 * i) + _kept(q, lo, hi, 2 * i));
-    }
-
-    /// @dev One turn of the loop: four words of scores and four of consensus, all below 2¹⁴.
-    function _distances(uint256[4] calldata s, uint256[4] calldata c, uint256 i) private pure {
-        uint256 place = _consensus(c);
-        // Added in the order of the library, which a prover does not have to find.
-        (uint256 even, uint256 odd) = (0, 0);
-        unchecked {
-            for (uint256 k; k < 4; ++k) {
-                if ((s[k] | c[k]) & UPPER_TWO != 0) return;
-                even += _apart(_lane(s[k], 2 * i), _lane(c[k], 2 * i));
-                odd += _apart(_lane(s[k], 2 * i + 1), _lane(c[k], 2 * i + 1));
-            }
-            (uint256 sum,) = ScoreLanes.distancesAlong(place, place + 128, ROWS - place);
-            assert(_half(sum, i) == even + odd);
-        }
     }
 
     function _consensus(uint256[4] calldata c) private pure returns (uint256 place) {
