@@ -55,25 +55,6 @@ contract SweepProofs {
         assert(_half(even, i) == _lane(p, 2 * i) + _lane(q, 2 * i) + _lane(r, 2 * i));
     }
 
-    function check_weightedDown_oneRow(uint256 p, uint256 i) external pure {
-        if (i >= 8) return;
-        uint256[] memory weights = new uint256[](1);
-        weights[0] = 1000;
-        (uint256 odd, uint256 even) = ScoreLanes.weightedDown(ROWS, weights, 32);
-        unchecked {
-            assert(_half(odd, i) == 1000 * _lane(p, 2 * i + 1) && _half(even, i) == 1000 * _lane(p, 2 * i));
-        }
-    }
-
-    function check_weightedDown_twoRows(uint256 p, uint256 q, uint256 i) external pure {
-        if (i >= 8) return;
-        (uint256 odd, uint256 even) = ScoreLanes.weightedDown(ROWS, _two(1000, 437), 32);
-        unchecked {
-            assert(_half(odd, i) == 1000 * _lane(p, 2 * i + 1) + 437 * _lane(q, 2 * i + 1));
-            assert(_half(even, i) == 1000 * _lane(p, 2 * i) + 437 * _lane(q, 2 * i));
-        }
-    }
-
     function check_clampDown_countsOneRow(uint256 p, uint256 lo, uint256 hi, uint256 i) external pure {
         (uint256 x, uint256 l, uint256 h) = (_lane(p, i), _lane(lo, i), _lane(hi, i));
         if (i >= 16 || !_ordered(lo, hi) || x >= 1 << 15) return;
