@@ -22,6 +22,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pytest
+import typer
+
+import oracle.cli.app
 from oracle.chain.devnet import Devnet
 from oracle.chain.devnet_rpc import DevnetRpc
 from oracle.cli.exits import Exit
@@ -32,6 +36,20 @@ from tests.cli.world import Argument, Ran, World, poq
 
 LONGEST = 60
 """Seconds that one command may take; the slowest usual one takes a tenth of one."""
+
+CHEAP = frozenset(
+    {
+        "workload",
+        "judged workload",
+        "recorded scores, CSV",
+        "recorded scores, JSON",
+        "calibration",
+        "directory of keystores",
+        "receipt",
+        "deployment",
+        "export",
+    }
+)
 
 Command = Callable[[Path], list[Argument]]
 
@@ -65,10 +83,13 @@ class Stage(World):
 
 @contextmanager
 def staged(directory: Path) -> Iterator[Stage]:
-    """Yield a stage on which everything has been played."""
+    """Yield a stage on which everything has been played; from then on nothing is sent."""
     stage = Stage(directory)
-    with wired(stage.wire):
+    with wired(stage.wire), pytest.MonkeyPatch.context() as patch:
         stage.play()
+        stage.wire.remembered = {}
+        # To put all commands together takes as long as to run one.
+        patch.setattr(oracle.cli.app, "app", typer.main.get_command(oracle.cli.app.app))
         yield stage
 
 
@@ -77,7 +98,8 @@ class Kind:
     """
     A kind of input: a valid one at `valid`, how to break it, and the command that reads `at`.
 
-    With `liar`, the input is what the node answers, and the file is left alone.
+    With `liar`, the input is what the node answers, and the file is left alone. `cheap` ones take
+    milliseconds, so that a long test can try more of them.
     """
 
     name: str
@@ -87,6 +109,11 @@ class Kind:
     at: str
     by: str | None = None
     liar: bool = False
+
+    @property
+    def cheap(self) -> bool:
+        """Whether its command needs neither a key nor many answers of a node."""
+        return self.name in CHEAP
 
 
 def kinds(stage: Stage) -> list[Kind]:
