@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from oracle.chain.devnet import Devnet
 
-pytest_plugins = ["tests.figures", "pytester"]
+pytest_plugins = ["tests.figures", "tests.canary", "pytester"]
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 

@@ -30,6 +30,7 @@ from oracle.chain.devnet import Devnet
 from oracle.chain.devnet_rpc import DevnetRpc
 from oracle.cli.exits import Exit
 from oracle.study.configuration import PAPER
+from tests import canary
 from tests.adversary import mutation
 from tests.adversary.wire import Wire, wired
 from tests.cli.world import Argument, Ran, World, poq
@@ -134,7 +135,7 @@ def kinds(stage: Stage) -> list[Kind]:
 
     shutil.copy(SETS / "local.toml", local)
     bare = stage.path("key.hex")
-    bare.write_text("0x" + "5e" * 32 + "\n")
+    bare.write_text(f"0x{canary.KEY}\n")
     scored: list[Argument] = ["-o", out]
     deployment = stage.path("deployments/31337/deployment.json")
     others: list[Argument] = ["--reveals", stage.reveal(2), "--reveals", stage.reveal(3)]
