@@ -52,8 +52,11 @@ def leaks(content: str | bytes, secrets: Iterable[str] = (KEY, PASSWORD, API_KEY
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Fail a test that printed, logged or failed with a secret, whatever else came of it."""
     report = yield
-    said = [("the failure", report.longreprtext), *report.sections]
+    # Sections of earlier phases come again.
+    now = [each for each in report.sections if each[0].endswith(report.when or "")]
+    said = [("the failure", report.longreprtext), *now]
     if found := [f"{where} holds {name}…" for where, text in said for name in leaks(text)]:
         report.outcome = "failed"
         report.longrepr = "; ".join(found)
+    report.sections = [each for each in report.sections if not leaks(each[1])]
     return report
