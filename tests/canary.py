@@ -53,7 +53,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     """Fail a test that printed, logged or failed with a secret, whatever else came of it."""
     report = yield
     # Sections of earlier phases come again.
-    now = [each for each in report.sections if each[0].endswith(report.when or "")]
+    now = [each for each in report.sections if each[0].endswith(report.when)]
     said = [("the failure", report.longreprtext), *now]
     if found := [f"{where} holds {name}…" for where, text in said for name in leaks(text)]:
         report.outcome = "failed"

@@ -282,6 +282,6 @@ def test_fine(): print(KEY[:-1])
 
 def test_a_test_that_says_a_secret_fails(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_it=PRINTS)
-    ran = pytester.runpytest_inprocess("-p", "tests.canary", "-p", "no:cacheprovider")
+    ran = pytester.runpytest_subprocess("-p", "tests.canary", "-p", "no:cacheprovider")
     ran.assert_outcomes(passed=1, failed=5)
     assert KEY not in "\n".join(ran.outlines).lower()
