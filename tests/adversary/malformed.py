@@ -26,9 +26,16 @@ import pytest
 import typer
 
 import oracle.cli.app
+from oracle.chain import calls
 from oracle.chain.devnet import Devnet
 from oracle.chain.devnet_rpc import DevnetRpc
+from oracle.chain.fees import FeePolicy
+from oracle.chain.journal import FILE, Journal
+from oracle.chain.keys import Signer
+from oracle.chain.sender import Sender
 from oracle.cli.exits import Exit
+from oracle.cli.options import Reading
+from oracle.cli.session import Session, reverts
 from oracle.study.configuration import PAPER
 from tests import canary
 from tests.adversary import mutation
@@ -80,6 +87,21 @@ class Stage(World):
         judged, fitted = self.path("judged.jsonl"), self.path("fitted.json")
         self.done("calibrate", judged, "--evaluator", "length", "-o", fitted)
         self.done("audit", "export", self.path("export.zip"))
+
+
+def session_of(stage: Stage) -> Session:
+    """Return a connection to the stage's chain and contracts."""
+    return Session(Reading(rpc_url=[stage.url], deployments=stage.path("deployments")))
+
+
+def write_journal(stage: Stage, signer: Signer) -> None:
+    """Send a transaction as a daemon does, such that its journal is in a file of its own."""
+    stage.path("data").mkdir()
+    session = session_of(stage)
+    journal = Journal(stage.path("data") / FILE)
+    call = calls.token(session.deployment, "approve", signer.address, 1)
+    Sender(session.web3, signer, journal, reverts(), FeePolicy(10**12)).send("approve", call)
+    journal.close()
 
 
 @contextmanager

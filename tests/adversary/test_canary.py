@@ -20,8 +20,7 @@ from oracle.chain.devnet import CHAIN_ID, accounts
 from oracle.chain.keys import Signer, write_keystore
 from oracle.chain.rounds import round_history
 from oracle.chain.salts import salt_of
-from oracle.cli.session import Session
-from tests.adversary.malformed import Stage
+from tests.adversary.malformed import Stage, session_of, write_journal
 from tests.adversary.wire import wired
 from tests.canary import API_KEY, KEY, PASSWORD, forms, leaks
 from tests.cli.test_help import COMMANDS
@@ -134,6 +133,7 @@ def plays(stage: Aviary) -> None:
         stage.works(*stage.opening("--rule", "median", "--panel-size", 4))
         stage.works("round", "draw", i)
         plays_round(stage, i, scores)
+    looks_at_transactions(stage)
     stage.works("round", "list")
     stage.works("withdraw")
     stage.works("audit", "--html", stage.path("audit.html"), "--csv", stage.path("tables"))
@@ -164,6 +164,17 @@ def plays_round(stage: Aviary, round_id: int, scores: Path) -> None:
     stage.works("settle", "--round", round_id, *given)
     stage.works("round", "show", round_id)
     stage.works("explain", "--round", round_id, "--node", panel[0])
+
+
+def looks_at_transactions(stage: Aviary) -> None:
+    """Send something as a daemon does, and look at its journal, which holds signed bytes."""
+    write_journal(stage, Signer(ACCOUNT))
+    data: list[Argument] = ["--data-dir", stage.path("data")]
+    stage.works("tx", "list", *data)
+    stage.works("tx", "status", "approve", *data)
+    for command in ("bump", "cancel"):
+        for bare in (False, True):
+            stage.sing("tx", command, "approve", *data, bare=bare)
 
 
 def fails(stage: Aviary) -> None:
@@ -237,7 +248,7 @@ def test_a_salt_is_nowhere_before_it_is_revealed(tmp_path: Path) -> None:
         stage.prepare()
         seats = stage.draw(stage.open())
         said = [stage.commit(1, node) for node in seats]
-        session = _session(stage)
+        session = session_of(stage)
         key = round_history(session.web3, session.deployment, 1, session.state.block).key
         salts = [salt_of(Signer(accounts(6)[2 + node]), key, node).hex() for node in seats]
         written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
@@ -249,12 +260,6 @@ def test_a_salt_is_nowhere_before_it_is_revealed(tmp_path: Path) -> None:
         # The same search finds them once they are revealed.
         opened = b"".join(path.read_bytes() for path in tmp_path.glob("reveals/*.json"))
         assert len(leaks(opened, salts)) == len(salts)
-
-
-def _session(stage: Stage) -> Session:
-    from oracle.cli.options import Reading
-
-    return Session(Reading(rpc_url=stage.url, deployments=stage.path("deployments")))
 
 
 # That the search finds, and that the guard over all tests bites
