@@ -34,8 +34,9 @@ WITHOUT_KEYS = {
     *("study all", "study peers", "study reliability", "study rewards", "study sweep"),
 }
 SERVICES = {
-    # They run until they are stopped: what they say is searched where they are tested.
-    *("check", "evaluator run", "inference serve", "oracle run", "requester submit"),
+    # They need others that run: what they say is searched where they are tested.
+    *("check", "evaluator run", "inference serve", "oracle run"),
+    *("requester ask", "requester submit"),
 }
 
 
