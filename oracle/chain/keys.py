@@ -117,7 +117,7 @@ def read_keystore(path: Path, password: str) -> Signer:
         if "MAC mismatch" in str(error):
             raise KeyUnusable(f"The password does not open {path}.") from None
         raise KeyUnusable(f"{path} is not a Web3 keystore.") from None
-    except (KeyError, TypeError, NotImplementedError):
+    except (AttributeError, KeyError, NotImplementedError, OverflowError, TypeError):
         raise KeyUnusable(f"{path} is not a Web3 keystore.") from None
 
 
