@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+
+from tests import loopback
 
 if TYPE_CHECKING:
     from web3 import Web3
 
     from oracle.chain.devnet import Devnet
 
-pytest_plugins = ["tests.figures", "pytester"]
+pytest_plugins = ["tests.figures", "tests.canary", "pytester"]
 
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
-
-
-class NetworkBlocked(RuntimeError):
-    """A test tried to leave this machine. Not an `OSError`: tested code may handle those."""
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _loopback_only() -> Iterator[None]:
-    connect, getaddrinfo = socket.socket.connect, socket.getaddrinfo
-
-    def guarded_connect(self: socket.socket, address: Any) -> None:
-        if self.family in {socket.AF_INET, socket.AF_INET6} and address[0] not in LOOPBACK:
-            raise NetworkBlocked(f"connecting to {address}")
-        connect(self, address)
-
-    def guarded_getaddrinfo(host: Any, *rest: Any, **options: Any) -> Any:
-        if host is not None and host not in LOOPBACK:
-            raise NetworkBlocked(f"resolving {host}")
-        return getaddrinfo(host, *rest, **options)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket.socket, "connect", guarded_connect)
-        patch.setattr(socket, "getaddrinfo", guarded_getaddrinfo)
-        yield
+loopback.install()
 
 
 @pytest.fixture

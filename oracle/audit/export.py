@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,7 @@ class FileSource:
             raise ExportMalformed(path, str(error).rstrip(".")) from None
         except KeyError as error:
             raise ExportMalformed(path, f"it has no {error}") from None
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
             raise ExportMalformed(path, str(error)) from None
 
     def tables(self) -> Iterator[LogTable]:
@@ -142,7 +143,10 @@ class FileSource:
                 raise ExportMalformed(self._path, f"{name}: {error}") from None
 
     def _member(self, name: str) -> bytes:
-        content = self._archive.read(name)
+        try:
+            content = self._archive.read(name)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+            raise ExportMalformed(self._path, f"{name}: {error}") from None
         if hashlib.sha256(content).hexdigest() != self._sums[name]:
             raise ExportMalformed(self._path, f"{name} is not what its manifest says")
         return content

@@ -209,6 +209,9 @@ class Journal:
             self._database.close()
 
     def _prepare(self) -> None:
+        [sound] = self._database.execute("PRAGMA quick_check(1)").fetchone()
+        if sound != "ok":
+            raise JournalMalformed(self._path, "its pages are damaged")
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")
         self._database.execute("PRAGMA foreign_keys = ON")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from eth_utils import keccak
 from oracle.core import json_text
 
 PRIVATE = 0o600
+_KEY = re.compile("(?:0x)?[0-9a-fA-F]{64}")
 
 
 class KeyUnusable(Exception):
@@ -41,6 +43,8 @@ class Signer:
     def from_private_key(cls, private_key: str) -> Signer:
         """Return the signer of 32 bytes in hex; for development. Raise `KeyUnusable`."""
         try:
+            if _KEY.fullmatch(private_key) is None:  # what is shorter would be padded
+                raise ValueError
             return cls(Account.from_key(private_key))
         except Exception:  # its own message quotes the key
             raise KeyUnusable("The private key is not 32 bytes in hex of a valid key.") from None
@@ -113,7 +117,7 @@ def read_keystore(path: Path, password: str) -> Signer:
         if "MAC mismatch" in str(error):
             raise KeyUnusable(f"The password does not open {path}.") from None
         raise KeyUnusable(f"{path} is not a Web3 keystore.") from None
-    except (KeyError, TypeError, NotImplementedError):
+    except (AttributeError, KeyError, NotImplementedError, OverflowError, TypeError):
         raise KeyUnusable(f"{path} is not a Web3 keystore.") from None
 
 

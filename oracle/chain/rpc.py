@@ -3,8 +3,8 @@ The connection to a node: an HTTP endpoint, several as one, or a local chain in 
 
 This module decides what is asked again and what is not. Reads are repeated, patiently, when the
 node cannot be reached or asks for less; a transaction is sent once, because only its sender can
-tell whether it arrived. It knows nothing of contracts. URLs may hold secrets, so messages name the
-host only.
+tell whether it arrived. An answer without the form of one is none. It knows nothing of contracts.
+URLs may hold secrets, so messages name the host only.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from web3 import Web3
 from web3.middleware import ExtraDataToPOAMiddleware
 from web3.providers.base import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
+
+from oracle.chain.answers import makes_sense
 
 IN_PROCESS = "eth-tester"
 """The URL of a local chain inside this process."""
@@ -138,7 +140,9 @@ class HttpProvider(JSONBaseProvider):
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         """Return the node's answer, an error of its own included; raise `RpcUnreachable`."""
         body = self.encode_rpc_request(method, params)
-        return cast(RPCResponse, self._ask(body, repeatable=method not in WRITES))
+        answer = self._ask(body, repeatable=method not in WRITES)
+        self._check(method, params, answer)
+        return cast(RPCResponse, answer)
 
     def make_batch_request(
         self, batch_requests: list[tuple[RPCEndpoint, Any]]
@@ -147,9 +151,14 @@ class HttpProvider(JSONBaseProvider):
         body = self.encode_batch_rpc_request(batch_requests)
         repeatable = WRITES.isdisjoint(method for method, _ in batch_requests)
         answer = self._ask(body, repeatable=repeatable)
-        if isinstance(answer, list):
-            return sorted(answer, key=lambda response: int(response["id"]))
-        return cast(RPCResponse, answer)
+        if not isinstance(answer, list):
+            return cast(RPCResponse, answer)
+        if not all(isinstance(each, dict) and isinstance(each.get("id"), int) for each in answer):
+            raise RpcUnreachable(self._url, "its answer to a batch is none")
+        answers = sorted(answer, key=lambda response: int(response["id"]))
+        for (method, params), response in zip(batch_requests, answers, strict=False):
+            self._check(method, params, response)
+        return answers
 
     def is_connected(self, show_traceback: bool = False) -> bool:
         """Return whether the node answers."""
@@ -158,6 +167,10 @@ class HttpProvider(JSONBaseProvider):
         except RpcUnreachable:
             return False
         return True
+
+    def _check(self, method: str, params: Any, response: Any) -> None:
+        if not makes_sense(method, params, response):
+            raise RpcUnreachable(self._url, f"what it says to {method} makes no sense")
 
     def _ask(self, body: bytes, *, repeatable: bool) -> Any:
         pause = FIRST_PAUSE
@@ -219,7 +232,8 @@ class _Unanswered(Exception):
 
 def _error_code(answer: dict[str, Any]) -> int | None:
     error = answer.get("error")
-    return error.get("code") if isinstance(error, dict) else None
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, int) else None
 
 
 def _too_wide(answer: dict[str, Any]) -> bool:

@@ -76,6 +76,19 @@ def test_what_is_no_journal_is_not_touched(tmp_path: Path) -> None:
     assert path.read_bytes() == b"anything else" * 100
 
 
+def test_a_journal_with_a_damaged_page_is_refused(path: Path) -> None:
+    """Found by broken inputs: it opened, and failed with SQLite's own words when it was read."""
+    reserve(Journal(path), "a")
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(path.read_bytes())
+    page = 4_096
+    content[page : page + 64] = b"\xff" * 64
+    path.with_name("copy").write_bytes(content)
+    with pytest.raises(JournalMalformed, match="its pages are damaged"):
+        Journal(path.with_name("copy"))
+
+
 def test_a_later_layout_is_refused(path: Path) -> None:
     Journal(path).close()
     with sqlite3.connect(path) as database:

@@ -31,6 +31,13 @@ def test_a_bad_private_key_is_refused_without_quoting_it(key: str) -> None:
     assert caught.value.__suppress_context__
 
 
+@pytest.mark.parametrize("key", [SECRET[:-1], "0x" + SECRET[1:], "0x0" + SECRET, f" {SECRET}"])
+def test_a_key_with_a_digit_too_few_or_too_many_is_not_taken_for_another(key: str) -> None:
+    """Found by a canary: what lacked a digit was padded with zero, and was somebody else's key."""
+    with pytest.raises(KeyUnusable, match="is not 32 bytes in hex"):
+        Signer.from_private_key(key)
+
+
 def test_a_signer_shows_its_address_and_not_its_key() -> None:
     signer = Signer.from_private_key(KEY)
     shown = f"{signer!r} {signer} {[signer]}"

@@ -14,10 +14,10 @@ import pytest
 from oracle.chain.devnet import accounts
 from oracle.cli.amounts import parse_amount, tokens
 from oracle.cli.exits import Exit, Stop
+from tests.canary import KEY
 from tests.cli.world import NAMES, Argument, World, poq
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-CANARY = "5ec2e7" * 10 + "abcd"
 
 
 # Dry runs and consent
@@ -207,10 +207,10 @@ def test_no_output_holds_a_key(world: World) -> None:
         ["audit", "--nothing"],
         ["token", "mint", "1ether", "requester", "--chain", "5"],
     ):
-        signed = [] if arguments[0] == "audit" else ["--private-key", CANARY]
+        signed = [] if arguments[0] == "audit" else ["--private-key", KEY]
         ran = world.poq(*arguments, *signed, "-v")
         assert ran.code != 0
-        assert CANARY not in (ran.out + ran.err).lower()
+        assert KEY not in (ran.out + ran.err).lower()
 
 
 def test_a_bare_key_works_and_is_warned_about(world: World) -> None:

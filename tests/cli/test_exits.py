@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 NOT_FOR_COMMANDS = {
     # Raised and caught below what a command calls, or by commands of their own.
     "deploy.compile.CompileError",
+    "deploy.packages.NotInstalled",
     "oracle.audit.bulk_columns.NotPlain",
     "oracle.audit.layouts.OtherLayout",
     "oracle.chain.abi_words.NotStrict",

@@ -13,7 +13,9 @@ from typing import Any
 
 import requests
 
+from oracle.chain.devnet import accounts
 from oracle.cli.app import run
+from tests import canary
 
 Argument = str | Path | int
 
@@ -29,6 +31,11 @@ NAMES = (
     "stranger",
 )
 METHODS = ("token-f1", "token-recall", "chrf")
+SECRETS = (
+    *(canary.KEY, canary.PASSWORD, canary.API_KEY),
+    *(each.key.hex().removeprefix("0x") for each in accounts(len(NAMES))),
+)
+"""What no command may print."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,9 @@ def poq(*arguments: Argument, env: Mapping[str, str] | None = None) -> Ran:
     finally:
         os.environ.clear()
         os.environ.update(before)
-    return Ran(int(code), out.getvalue(), err.getvalue())
+    ran = Ran(int(code), out.getvalue(), err.getvalue())
+    assert canary.leaks(ran.out + ran.err, SECRETS) == []
+    return ran
 
 
 class World:
@@ -66,7 +75,7 @@ class World:
         self.url = url
         self.directory = directory
         self.env = {
-            "ETH_RPC_URL": url,
+            "ETH_RPC_URL": f"{url}/v3/{canary.API_KEY}",
             "ETH_KEYSTORE": str(directory / "keys"),
             "ETH_PASSWORD": str(directory / "keys" / "password"),
             "POQ_DEPLOYMENTS": str(directory / "deployments"),
@@ -109,6 +118,8 @@ class World:
 
     def found(self) -> None:
         """Deploy, fund everybody, and register the nodes 1 to 5."""
+        self.path("keys").mkdir(parents=True)
+        self.path("keys/password").write_text(canary.PASSWORD + "\n")
         poq("keys", "devnet", self.path("keys"), *NAMES)
         self.done("deploy", "--parameters", "local", "--mock-token", by="deployer")
         self.done("token", "mint", "10000ether", *NAMES[1:8], by="deployer")
