@@ -30,7 +30,8 @@ DRAWS = 700
 
 
 def sample(facts: DrawnRound, salts: list[bytes]) -> list[int]:
-    return judged_items(facts.opening.items, salts).tolist()
+    items: list[int] = judged_items(facts.opening.items, salts).tolist()
+    return items
 
 
 @pytest.mark.parametrize("rule", list(Rule))
