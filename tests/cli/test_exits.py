@@ -25,13 +25,16 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 NOT_FOR_COMMANDS = {
     # Raised and caught below what a command calls, or by commands of their own.
     "deploy.compile.CompileError",
+    "deploy.packages.NotInstalled",
     "oracle.audit.bulk_columns.NotPlain",
     "oracle.audit.layouts.OtherLayout",
     "oracle.chain.abi_words.NotStrict",
+    "oracle.chain.completeness.HeadGone",
     "oracle.chain.devnet.ExecutionReverted",
     "oracle.chain.devnet.TransactionRefused",
     "oracle.chain.devnet_rpc.RpcError",
     "oracle.chain.log_table.NotATable",
+    "oracle.service.checking.Concern",
     # The command checks the panel's size and the rule's trim on chain, before it computes.
     "oracle.core.consensus.PanelTooSmall",
     "oracle.core.consensus.ZeroTrust",
