@@ -11,9 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from oracle.chain.batches import ask
+
 if TYPE_CHECKING:
     from web3 import Web3
 
+USUAL_TIP = 10**9
+"""Wei a unit of gas, where the node advises none."""
 LEAST_BUMP = 10
 """Percent by which mempools want both fees of a replacement to be higher."""
 
@@ -66,7 +70,10 @@ class Market:
     def now(cls, web3: Web3) -> Market:
         """Ask the node."""
         base = web3.eth.get_block("latest").get("baseFeePerGas", 0)
-        return cls(int(base), int(web3.eth.max_priority_fee))
+        # web3's own way prints a warning where a node advises nothing.
+        [advised] = ask(web3, [("eth_maxPriorityFeePerGas", [])])
+        is_number = isinstance(advised, str) and advised.startswith("0x")
+        return cls(int(base), int(advised, 16) if is_number else USUAL_TIP)
 
     def offer(self, purpose: str, cap: int) -> Fees:
         """Return an offer that outlasts six full blocks, or the cap; raise `FeeTooHigh`."""

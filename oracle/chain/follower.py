@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from deploy.artifacts import load
 from oracle.chain.batches import Refusal, ask
 from oracle.chain.block_store import Block, BlockStore
+from oracle.chain.completeness import HeadGone, LogsWithheld, may_hold_logs, require_complete
 from oracle.chain.deployment import Deployment
 from oracle.chain.logs import (
     Event,
@@ -93,9 +94,13 @@ class Follower:
         Read what is new, undo what a reorganisation took, and return the chain as it is now.
 
         The same view as before if there is no new block. A node that merely lags changes nothing.
+        Logs that do not hash to what the chain has digested are asked for again; if that does not
+        help, they are taken all the same: one round's must not stop the others, and whoever acts on
+        a round compares its digest.
         Raises `ReorganisedPastFinality`, `NodeBehind`, `LogsUnavailable`, `RpcUnreachable`; after
         any but the first, calling again is safe.
         """
+        doubts = 0
         for _ in range(ATTEMPTS):
             head = self._headers(["latest"])[0]
             if head is None:
@@ -103,8 +108,14 @@ class Follower:
             if self._view is not None and self._knows(head):
                 return self._view
             try:
-                self._take(self._read(head))
+                self._take(self._read(head), believing=doubts > 1)
             except _Moved:
+                continue
+            except LogsWithheld:
+                # Logs and state may be of two moments; if not, something known is wrong.
+                doubts += 1
+                if doubts > 1:
+                    self.forget()
                 continue
             assert self._view is not None
             return self._view
@@ -131,6 +142,7 @@ class Follower:
         """Return what is new up to `head`; raise `_Moved` if the chain changed meanwhile."""
         start = self._ancestor(head)
         logs: list[Log] = []
+        is_doubtful = start is None or start.number < max(self._blocks)
         first: list[Block] = []
         target = max(head.number - self._finality, 0)
         if start is None or start.number < target:
@@ -141,11 +153,17 @@ class Follower:
             begin = self._deployment.start_block if start is None else start.number + 1
             logs += self._logs_between(begin, block)
             first = [block]
+            is_doubtful = True
         last = first[0] if first else start
         assert last is not None
         recent = self._blocks_between(last, head)
-        logs += self._logs_of(recent)
-        return _News(-1 if start is None else start.number, [*first, *recent], logs)
+        found, may_hold = self._logs_of(recent)
+        return _News(
+            -1 if start is None else start.number,
+            [*first, *recent],
+            [*logs, *found],
+            is_doubtful or may_hold,
+        )
 
     def _ancestor(self, head: Block) -> Block | None:
         """
@@ -211,8 +229,12 @@ class Follower:
             raise _Moved
         return logs
 
-    def _logs_of(self, blocks: Sequence[Block]) -> list[Log]:
-        """Return the logs of blocks by their hashes; a node that lost one of them has moved."""
+    def _logs_of(self, blocks: Sequence[Block]) -> tuple[list[Log], bool]:
+        """
+        Return the logs of blocks by their hashes, and whether there may be any.
+
+        A node that lost one of the blocks has moved.
+        """
         topics = ["0x" + topic.hex() for topic in self._decoder.topics]
         requests: list[tuple[str, list[Any]]] = []
         for block in blocks:
@@ -223,17 +245,19 @@ class Follower:
             requests.append(("eth_getLogs", [wanted | {"topics": [topics]}]))
         answers = ask(self._web3, requests)
         logs: list[Log] = []
+        may_hold = False
         for block in blocks:
             header, found = next(answers), next(answers)
             if not isinstance(header, dict):
                 raise _Moved
+            may_hold |= may_hold_logs(header, self._deployment.rounds.address)
             if isinstance(found, Refusal):
                 raise LogsUnavailable(block.number, str(found))
             parsed = [parse_log(raw) for raw in found]
             if any(log.block_hash != block.hash for log in parsed):
                 raise _Moved
             logs += sorted(parsed, key=lambda log: log.log_index)
-        return logs
+        return logs, may_hold
 
     def _decode(self, logs: Iterable[Log]) -> list[tuple[int, Event]]:
         """Return the events of rounds with their rounds; a withdrawal has none."""
@@ -246,8 +270,12 @@ class Follower:
 
     # Taking it in
 
-    def _take(self, news: _News) -> None:
-        """Undo, add, drop what ended and is final, and remember: all or nothing."""
+    def _take(self, news: _News, *, believing: bool) -> None:
+        """
+        Undo, add, drop what ended and is final, and remember: all or nothing.
+
+        Raises `LogsWithheld` unless `believing`.
+        """
         decoded = self._decode(news.logs)
         blocks = {n: block for n, block in self._blocks.items() if n <= news.undone_above}
         blocks |= {block.number: block for block in news.blocks}
@@ -258,8 +286,25 @@ class Follower:
         kept = _undone(self._events, news.undone_above)
         undone = [round_id for round_id in self._events if round_id not in kept]
         rounds = min([self._rounds, *(round_id - 1 for round_id in undone)])
+        opened = [round_id for round_id, event in decoded if event.name == "RoundOpened"]
+        if not believing and opened != list(range(rounds + 1, rounds + len(opened) + 1)):
+            reason = f"rounds {opened} were opened after round {rounds}, and ids are dense"
+            raise LogsWithheld(max(blocks), reason)
         rounds = max([rounds, *(round_id for round_id, _ in decoded)])
         events = _grouped(kept, decoded)
+        view = View(
+            self._web3,
+            self._deployment,
+            blocks,
+            events,
+            rounds=rounds,
+            pin=self._pin(blocks[max(blocks)]),
+        )
+        if news.is_doubtful and not believing:
+            try:
+                require_complete(self._web3, self._deployment, view)
+            except HeadGone:
+                raise _Moved from None
         dropped = [
             round_id
             for round_id, each in events.items()
@@ -277,14 +322,7 @@ class Follower:
                 rounds=rounds,
             )
         self._blocks, self._events, self._rounds = blocks, events, rounds
-        self._view = View(
-            self._web3,
-            self._deployment,
-            blocks,
-            events,
-            rounds=rounds,
-            pin=self._pin(blocks[max(blocks)]),
-        )
+        self._view = view
 
     def _pin(self, head: Block) -> Any:
         """Return what names `head`: its hash, if the node takes hashes."""
@@ -301,11 +339,16 @@ class _Moved(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _News:
-    """The blocks that replace all above `undone_above`, ascending, and the logs up to the last."""
+    """
+    The blocks that replace all above `undone_above`, ascending, and the logs up to the last.
+
+    It `is_doubtful` unless the blocks say by themselves that they hold no logs.
+    """
 
     undone_above: int
     blocks: list[Block]
     logs: list[Log]
+    is_doubtful: bool
 
 
 def _block(answer: Any) -> Block | None:

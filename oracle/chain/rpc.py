@@ -37,6 +37,8 @@ SHORT_TIMEOUT = 10.0
 """Seconds that one of several nodes has for an answer."""
 WRITES = frozenset({"eth_sendRawTransaction"})
 _BUSY = frozenset({429, 502, 503, 504})
+_SERVER_ERROR = 500
+_INTERNAL_ERROR = -32603
 _LIMIT_EXCEEDED = frozenset({-32005, 429})
 
 
@@ -206,11 +208,15 @@ class HttpProvider(JSONBaseProvider):
         if response.status_code in _BUSY:
             retry_after = _seconds_until(response.headers.get("Retry-After"))
             raise _Unanswered(f"HTTP {response.status_code}", True, retry_after)
+        may_pass = response.ok or response.status_code >= _SERVER_ERROR
         try:
             # As careful about nesting as `json_text`, and fast enough for a million logs.
             answer = orjson.loads(response.content)
         except ValueError:
-            raise _Unanswered(f"HTTP {response.status_code}, not JSON", passing=False) from None
+            # A balancer's error page, an answer cut off: another one may be whole.
+            raise _Unanswered(f"HTTP {response.status_code}, not JSON", may_pass) from None
+        if _is_internal(answer):
+            raise _Unanswered("it had an internal error", passing=True)
         if (
             isinstance(answer, dict)
             and _error_code(answer) in _LIMIT_EXCEEDED
@@ -219,7 +225,7 @@ class HttpProvider(JSONBaseProvider):
             raise _Unanswered("it limits its requests", passing=True)
         # Some nodes answer an error of theirs with HTTP 400: it is an answer all the same.
         if not response.ok and not (isinstance(answer, dict) and "error" in answer):
-            raise _Unanswered(f"HTTP {response.status_code}", passing=False)
+            raise _Unanswered(f"HTTP {response.status_code}", may_pass)
         return answer
 
 
@@ -234,6 +240,14 @@ def _error_code(answer: dict[str, Any]) -> int | None:
     error = answer.get("error")
     code = error.get("code") if isinstance(error, dict) else None
     return code if isinstance(code, int) else None
+
+
+def _is_internal(answer: Any) -> bool:
+    """Return whether a node failed at a request, and not the request; some call reverts so too."""
+    if not isinstance(answer, dict) or _error_code(answer) != _INTERNAL_ERROR:
+        return False
+    error = answer["error"]
+    return not error.get("data") and "revert" not in str(error.get("message", "")).lower()
 
 
 def _too_wide(answer: dict[str, Any]) -> bool:

@@ -60,7 +60,8 @@ class Sender:
     Send the transactions of one key to one chain.
 
     Everything is safe to repeat. Several senders of one key share the nonces if they share the
-    journal; one with another journal is noticed and gone around.
+    journal; one with another journal is noticed and gone around. It signs for the chain `chain_id`,
+    by default the one that the node says it is on.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Sender:
         reverts: RevertDecoder,
         fees: FeePolicy,
         *,
+        chain_id: int | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.address = signer.address
@@ -80,7 +82,7 @@ class Sender:
         self._reverts = reverts
         self._policy = fees
         self._clock = clock
-        self._chain_id = web3.eth.chain_id
+        self._chain_id = web3.eth.chain_id if chain_id is None else chain_id
         self._since: dict[bytes, int] = {}
         """At which block each newest pending transaction was first attended to."""
 

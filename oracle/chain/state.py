@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from eth_abi import decode
+from eth_abi.exceptions import DecodingError
 from eth_utils import to_checksum_address
 from hexbytes import HexBytes
 
@@ -56,7 +57,7 @@ class State:
 
     `pin` names the block in requests where its number may not do: by its hash (EIP-1898), so that
     no reorganisation comes between two reads. Reading a block whose state the node has forgotten
-    raises what web3 raises.
+    raises what web3 raises, and an answer that is none `RpcUnreachable`.
     """
 
     def __init__(
@@ -143,7 +144,13 @@ class State:
         # web3's own contracts make a number of a block's hash.
         transaction: Any = {"to": call.to, "data": HexBytes(call.data)}
         answer = bytes(self._web3.eth.call(transaction, self._pin))
-        values = _checksummed(decode(calls.outputs(contract, function), answer))
+        try:
+            values = _checksummed(decode(calls.outputs(contract, function), answer))
+        except DecodingError:
+            from oracle.chain.rpc import RpcUnreachable
+
+            reason = f"it says that {function} is 0x{answer[:8].hex()}"
+            raise RpcUnreachable(str(self._web3.provider), reason) from None
         return values[0] if len(values) == 1 else values
 
 

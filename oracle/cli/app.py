@@ -16,6 +16,7 @@ import typer
 
 from oracle.cli import (
     audit,
+    check,
     demo,
     deploying,
     devnet,
@@ -73,6 +74,7 @@ for module in (
     studying,
     plan,
     transactions,
+    check,
 ):
     module.add_to(app)
 

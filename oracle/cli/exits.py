@@ -69,6 +69,7 @@ CODES = {
     "oracle.service.requester.PromptsMalformed": Exit.USAGE,
     "oracle.service.directory.DirectoryUnusable": Exit.USAGE,
     "oracle.service.serving.CannotListen": Exit.USAGE,
+    "oracle.service.subject.SettingUnusable": Exit.USAGE,
     "oracle.study.configuration.ConfigurationInvalid": Exit.USAGE,
     "oracle.study.datasets.DatasetError": Exit.USAGE,
     "oracle.study.runner.ClusterUnreachable": Exit.USAGE,
@@ -85,21 +86,26 @@ CODES = {
     "oracle.chain.rpc.RpcUnreachable": Exit.RPC,
     "oracle.chain.transactions.Refused": Exit.RPC,
     "oracle.service.requester.NodeFailed": Exit.RPC,
+    "oracle.service.subject.NodeUnhealthy": Exit.RPC,
     "web3.exceptions.Web3Exception": Exit.RPC,
     # The chain says no, or not yet.
     "deploy.deploy.NonceTaken": Exit.REVERTED,
     "oracle.chain.errors.Reverted": Exit.REVERTED,
     "oracle.chain.transactions.Unconfirmed": Exit.UNCONFIRMED,
+    "oracle.service.subject.NotServing": Exit.REVERTED,
+    "oracle.service.subject.TransactionsStuck": Exit.UNCONFIRMED,
     "oracle.audit.explanation.NotEnded": Exit.NOTHING_YET,
     "oracle.chain.fees.FeeTooHigh": Exit.NOTHING_YET,
     "oracle.chain.sender.NotPending": Exit.NOTHING_YET,
     # The key cannot do it.
     "oracle.chain.keys.KeyUnusable": Exit.KEY,
     "oracle.chain.transactions.Unfunded": Exit.KEY,
+    "oracle.service.subject.KeyUnfit": Exit.KEY,
     # The chain is not the one that was meant.
     "deploy.deploy.DeploymentBroken": Exit.UNSAFE_CHAIN,
     "oracle.chain.follower.ReorganisedPastFinality": Exit.UNSAFE_CHAIN,
     "oracle.chain.rpc.WrongChain": Exit.UNSAFE_CHAIN,
+    "oracle.service.subject.UnsafeChain": Exit.UNSAFE_CHAIN,
 }
 
 

@@ -188,6 +188,13 @@ def _opener(
         session.web3,
         session.deployment,
         follower=follower.Follower(session.web3, session.deployment, directory / follower.FILE),
-        sender=Sender(session.web3, session.signer, written, reverts(), FeePolicy(max_fee)),
+        sender=Sender(
+            session.web3,
+            session.signer,
+            written,
+            reverts(),
+            FeePolicy(max_fee),
+            chain_id=session.chain_id,
+        ),
         confirmations=confirmations,
     )

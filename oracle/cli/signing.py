@@ -27,10 +27,19 @@ def signer_of(options: Signing, output: Output) -> Signer:
     if options.private_key is not None:
         output.warn("a key on the command line is readable by everybody on this machine.")
         return Signer.from_private_key(options.private_key)
-    if options.account is None and (options.keystore is None or options.keystore.is_dir()):
+    path = keystore_of(options)
+    if path is None:
         raise Stop(Exit.KEY, "No key to sign with: name one with --account or --keystore.")
-    path = _keystore(options.keystore, options.account)
     return read_keystore(path, password_of(options.password_file))
+
+
+def keystore_of(options: Signing) -> Path | None:
+    """Return the keystore file that the options name, if they name one."""
+    if options.private_key is not None:
+        return None
+    if options.account is None and (options.keystore is None or options.keystore.is_dir()):
+        return None
+    return _keystore(options.keystore, options.account)
 
 
 def password_of(path: Path | None, *, new: bool = False) -> str:

@@ -22,6 +22,9 @@ from oracle.service.handover import NotDelivered, deliver
 from oracle.service.logging import Logger
 from oracle.service.scores import SeatKey
 
+_Errand = tuple[SeatKey, str, int]
+"""Whose reveal goes where, and for which seat: a reorganisation may draw the panel anew."""
+
 AGAIN = 60.0
 """Seconds after which a reveal that was taken is handed over once more."""
 THREADS = 4
@@ -42,8 +45,8 @@ class Couriers:
         self._urls = tuple(urls)
         self._log = log
         self._deliver = deliver
-        self._errands: Errands[tuple[SeatKey, str], str] = Errands(threads, again=AGAIN)
-        self._told: dict[tuple[SeatKey, str], str] = {}
+        self._errands: Errands[_Errand, str] = Errands(threads, again=AGAIN)
+        self._told: dict[_Errand, str] = {}
         self._deliveries = Counter(
             "poq_deliveries",
             "Reveals handed to oracles, by what changed in their answers.",
@@ -57,8 +60,9 @@ class Couriers:
     def carry(self, key: SeatKey, reveal: Reveal) -> None:
         """See to it that every oracle is handed a seat's reveal."""
         for url in self._urls:
-            taken = self._errands.result((key, url), partial(self._hand_over, url, key, reveal))
-            failure = self._errands.failure((key, url))
+            errand = key, url, reveal.seat
+            taken = self._errands.result(errand, partial(self._hand_over, url, key, reveal))
+            failure = self._errands.failure(errand)
             if failure is not None:
                 code = failure.code if isinstance(failure, NotDelivered) else "failed"
                 self._tell(key, reveal, url, code, " ".join(str(failure).split()))
@@ -74,9 +78,10 @@ class Couriers:
         return self._deliver(url, _document(key, reveal))
 
     def _tell(self, key: SeatKey, reveal: Reveal, url: str, code: str, message: str) -> None:
-        if self._told.get((key, url)) == code:
+        errand = key, url, reveal.seat
+        if self._told.get(errand) == code:
             return
-        self._told[key, url] = code
+        self._told[errand] = code
         self._deliveries.labels(code).inc()
         say = self._log.info if code == "taken" else self._log.warning
         say(

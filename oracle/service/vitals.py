@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 CHECKS = ("chain", "synced", "balance")
 """What `Vitals` reports on."""
+CHAIN_ATTEMPTS = 2
+"""How often the node may name another chain before it is believed, and the daemon ends."""
 ETHER = 10**18
 
 
@@ -55,7 +57,9 @@ class Vitals:
 
     def check(self, head: Block) -> None:
         """Look at everything and report it; raise `WrongChain` and what web3 raises."""
-        if (found := self._web3.eth.chain_id) != self._chain_id:
+        # One of a balancer's nodes may be astray for once; asked again, they all are.
+        answers = (self._web3.eth.chain_id for _ in range(CHAIN_ATTEMPTS))
+        if all((found := answer) != self._chain_id for answer in answers):
             raise WrongChain(self._chain_id, found)
         self._health.report("chain")
         self._metrics.head_block.set(head.number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache
 from hashlib import sha256
 from typing import Any
@@ -13,8 +13,12 @@ from eth_utils.abi import collapse_if_tuple, event_abi_to_log_topic
 from web3.types import RPCEndpoint, RPCResponse
 
 from deploy.artifacts import load
+from oracle.chain import calls
 from oracle.chain.block_store import Block
+from oracle.chain.completeness import digest_of
 from oracle.chain.deployment import DeployedContract, Deployment
+from oracle.chain.logs import Event, EventDecoder, parse_log
+from oracle.chain.view import View
 from oracle.core.consensus import Rule
 from oracle.core.facts import Batch, Seat, Terms, pack_panel
 from oracle.core.parameters import RegistryParameters, RoundsParameters, TrustParameters
@@ -38,6 +42,12 @@ DEPLOYMENT = Deployment(
     ),
     rounds_parameters=RoundsParameters(0, 1, 1, 1, 1, 1, 1, 1),
 )
+
+_DECODER = EventDecoder(load("QualityRounds").abi)
+_FUNCTIONS = {
+    calls.rounds(DEPLOYMENT, name, *arguments).data[:4]: name
+    for name, arguments in (("roundCount", ()), ("digestOf", (1,)), ("stateOf", (1,)))
+}
 
 
 def raw_log(name: str, args: dict[str, Any]) -> dict[str, Any]:
@@ -76,6 +86,8 @@ class RoundsNode(FakeNode):
         self.random = random.Random(seed)
         self.logs: dict[bytes, list[dict[str, Any]]] = {}
         self.requests = 0
+        self._decoded: dict[bytes, list[tuple[int, Event]]] = {}
+        self._views: dict[bytes, View] = {}
         self.trap: tuple[int, int] | None = None
         """At which request from now on the chain is reorganised meanwhile, and how deeply."""
 
@@ -199,8 +211,49 @@ class RoundsNode(FakeNode):
                 self.fork(depth, depth + 1)
         return super().make_request(method, params)
 
+    def _view(self, head: Block) -> View:
+        if head.hash not in self._views:
+            events: dict[int, tuple[Event, ...]] = {}
+            for each in self.blocks[: head.number + 1]:
+                for round_id, event in self._events_of(each.header.hash):
+                    events[round_id] = (*events.get(round_id, ()), event)
+            self._views[head.hash] = View(
+                self.web3, DEPLOYMENT, {head.number: head}, events, rounds=len(events), pin=None
+            )
+        return self._views[head.hash]
+
+    def _events_of(self, block: bytes) -> list[tuple[int, Event]]:
+        if block not in self._decoded:
+            events = (_DECODER.decode(parse_log(raw)) for raw in self.logs.get(block, ()))
+            self._decoded[block] = [
+                (event.args["roundId"], event)
+                for event in events
+                if event is not None and "roundId" in event.args
+            ]
+        return self._decoded[block]
+
+    def _eth_call(self, transaction: dict[str, Any], block: Any) -> str:
+        """Answer what the contract says of its rounds: what all the logs of this branch say."""
+        view = self._view(self.blocks[self._number(block)].header)
+        data = bytes.fromhex(transaction["data"][2:])
+        function, round_id = _FUNCTIONS[data[:4]], int.from_bytes(data[4:36])
+        values: tuple[Any, ...] = (view.rounds,)
+        if function == "digestOf":
+            values = (digest_of(view.history(round_id)),)
+        elif function == "stateOf":
+            values = astuple(view.round(round_id))[1:]
+        return "0x" + encode(calls.outputs("QualityRounds", function), values).hex()
+
     def _eth_blockNumber(self) -> str:
         return hex(self.head.number)
+
+    def _eth_getBlockByNumber(self, wanted: str, full: bool) -> Any:
+        header = super()._eth_getBlockByNumber(wanted, full)
+        if header is None:
+            return None
+        logs = self.logs.get(bytes.fromhex(header["hash"][2:]))
+        # A filter that lets all pass, or nothing.
+        return {**header, "logsBloom": "0x" + 256 * ("ff" if logs else "00")}
 
     def _eth_getBlockByHash(self, wanted: str, full: bool) -> Any:
         try:

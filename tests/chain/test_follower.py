@@ -106,7 +106,7 @@ def test_nothing_new_costs_one_request(node: RoundsNode) -> None:
     before = node.requests
     assert follower.advance() is view
     assert node.requests == before + 1
-    node.extend(1)
+    node.add(0)
     before = node.requests
     follower.advance()
     assert node.requests == before + 3

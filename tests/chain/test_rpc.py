@@ -85,6 +85,10 @@ FAULTS: list[Answer | None] = [
     (429, {}, b""),
     (503, {}, b"busy"),
     (502, {}, b"<html>"),
+    (500, {}, b"oops"),
+    (200, {}, b"<html>"),
+    (200, {}, b""),
+    (200, {}, {"id": 0, "error": {"code": -32603, "message": "internal error"}}),
     (200, {}, {"id": 0, "error": {"code": -32005, "message": "daily request count exceeded"}}),
 ]
 
@@ -125,7 +129,7 @@ def test_patience_ends(
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("fault", [(401, {}, b"who?"), (200, {}, b"<html>"), (404, {}, {"a": 1})])
+@pytest.mark.parametrize("fault", [(401, {}, b"who?"), (404, {}, {"a": 1})])
 def test_what_waiting_does_not_mend_is_not_repeated(
     node: Node, provider: HttpProvider, fault: Answer
 ) -> None:

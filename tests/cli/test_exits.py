@@ -29,10 +29,12 @@ NOT_FOR_COMMANDS = {
     "oracle.audit.bulk_columns.NotPlain",
     "oracle.audit.layouts.OtherLayout",
     "oracle.chain.abi_words.NotStrict",
+    "oracle.chain.completeness.HeadGone",
     "oracle.chain.devnet.ExecutionReverted",
     "oracle.chain.devnet.TransactionRefused",
     "oracle.chain.devnet_rpc.RpcError",
     "oracle.chain.log_table.NotATable",
+    "oracle.service.checking.Concern",
     # The command checks the panel's size and the rule's trim on chain, before it computes.
     "oracle.core.consensus.PanelTooSmall",
     "oracle.core.consensus.ZeroTrust",

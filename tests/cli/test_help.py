@@ -60,6 +60,7 @@ def test_the_commands_are_those_that_the_documentation_names() -> None:
         "audit",
         "audit export",
         "calibrate",
+        "check",
         "commit",
         "demo",
         "deploy",

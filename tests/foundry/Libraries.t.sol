@@ -15,12 +15,16 @@ interface IConsensusHarness {
         bytes calldata scores,
         uint256 items,
         uint256[] calldata weights,
-        bytes calldata submission
+        bytes calldata submission,
+        bytes32[] calldata salts
     ) external pure returns (bytes memory consensus, bytes memory pivot);
-    function deviations(bytes calldata scores, uint256 items, uint256 n, bytes calldata pivot)
-        external
-        pure
-        returns (bytes memory found, bytes memory disagreements);
+    function deviations(
+        bytes calldata scores,
+        uint256 items,
+        uint256 n,
+        bytes calldata pivot,
+        bytes32[] calldata salts
+    ) external pure returns (bytes memory found, bytes memory disagreements);
     function trusts(TrustParameters calldata p, uint256[] calldata current, bytes calldata disagreements, uint256 items)
         external
         pure
@@ -37,6 +41,8 @@ contract LibrariesTest is Deployment {
     uint256 private constant MOST_ITEMS = 40;
 
     IConsensusHarness private harness;
+    /// @dev All items of so few are judged, whatever the salts.
+    bytes32[] private _noSalts;
 
     struct Round {
         Rule rule;
@@ -55,10 +61,10 @@ contract LibrariesTest is Deployment {
     function testFuzz_aRightSubmissionGivesThePlainConsensus(uint256 seed) external view {
         Round memory r = _round(seed);
         (bytes memory consensus, bytes memory pivot) =
-            harness.verified(r.rule, r.trim, r.scores, r.items, r.weights, r.result.submission);
+            harness.verified(r.rule, r.trim, r.scores, r.items, r.weights, r.result.submission, _noSalts);
         require(keccak256(consensus) == keccak256(r.result.consensus), "another consensus");
         require(keccak256(pivot) == keccak256(r.result.pivot), "another pivot");
-        (bytes memory found,) = harness.deviations(r.scores, r.items, r.trusts.length, pivot);
+        (bytes memory found,) = harness.deviations(r.scores, r.items, r.trusts.length, pivot, _noSalts);
         bytes memory expected = Plain.deviations(r.scores, r.items, r.trusts.length, pivot);
         require(keccak256(found) == keccak256(expected), "other deviations");
     }
@@ -71,7 +77,7 @@ contract LibrariesTest is Deployment {
         uint256 wrong = seed % 2 == 0 ? value : seed % 4 == 1 || right == 0 ? right + 1 : right - 1;
         vm.assume(wrong != right);
         bytes memory submission = Plain.replaced(r.result.submission, index, wrong);
-        try harness.verified(r.rule, r.trim, r.scores, r.items, r.weights, submission) {
+        try harness.verified(r.rule, r.trim, r.scores, r.items, r.weights, submission, _noSalts) {
             revert("accepted");
         } catch {}
     }

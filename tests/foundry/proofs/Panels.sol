@@ -12,7 +12,8 @@ contract PanelProofs {
     function verified(Rule rule, bytes calldata scores, bytes calldata submission) external pure {
         uint256[] memory weights = new uint256[](3);
         (weights[0], weights[1], weights[2]) = (1000, 700, 437);
-        Consensus.verified(rule, 0, scores, 1, weights, submission);
+        // The one item is judged.
+        Consensus.verified(rule, 0, scores, 1, weights, submission, new uint256[](1));
     }
 
     function check_mean(uint16 a, uint16 b, uint16 c, uint16 submitted) external view {

@@ -86,19 +86,22 @@ contract SweepProofs {
         _sumsTwoRows(p, q, lo, hi, 7);
     }
 
-    /// @dev No score above 10 000 passes unflagged, whatever the consensus.
-    function check_distancesAlong_flagsEveryExcess(uint256[4] calldata s, uint256[4] calldata c, uint256 i)
-        external
-        pure
-    {
+    /// @dev No score above 10 000 passes unflagged, whatever its neighbours.
+    function check_aboveOneAlong_flagsEveryExcess(uint256[8] calldata s, uint256 i) external pure {
         if (i >= 16) return;
-        uint256 place = _consensus(c);
-        unchecked {
-            (, uint256 flags) = ScoreLanes.distancesAlong(place, place + 128, ROWS - place);
-            for (uint256 k; k < 4; ++k) {
-                if (_lane(s[k], i) > 10_000) assert(flags & GUARD != 0);
-            }
+        uint256 flags = ScoreLanes.aboveOneAlong(ROWS, ROWS + 256);
+        for (uint256 k; k < 8; ++k) {
+            if (_lane(s[k], i) > 10_000) assert(flags & GUARD != 0);
         }
+    }
+
+    /// @dev And no right score is flagged.
+    function check_aboveOneAlong_flagsNoScore(uint256[8] calldata s, uint256 i) external pure {
+        if (i >= 16) return;
+        for (uint256 k; k < 8; ++k) {
+            if (ScoreLanes.aboveOne(s[k]) != 0) return;
+        }
+        assert(ScoreLanes.aboveOneAlong(ROWS, ROWS + 256) & GUARD == 0);
     }
 
     /* INTERNAL */
@@ -122,14 +125,6 @@ contract SweepProofs {
         (,, uint256 odd, uint256 even) = ScoreLanes.clampDown(ROWS, 2, 32, lo, hi, 0, 0);
         assert(_half(odd, i) == _kept(p, lo, hi, 2 * i + 1) + _kept(q, lo, hi, 2 * i + 1));
         assert(_half(even, i) == _kept(p, lo, hi, 2 * i) + _kept(q, lo, hi, 2 * i));
-    }
-
-    function _consensus(uint256[4] calldata c) private pure returns (uint256 place) {
-        uint256[] memory words = new uint256[](4);
-        for (uint256 k; k < 4; ++k) {
-            words[k] = c[k];
-        }
-        return ScoreLanes.pointerInMemory(words);
     }
 
     function _two(uint256 u, uint256 v) private pure returns (uint256[] memory values) {
