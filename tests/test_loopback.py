@@ -10,8 +10,6 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.loopback import NetworkBlocked
-
 ELSEWHERE = ("192.0.2.1", 80)
 
 
@@ -64,8 +62,10 @@ async def connecting() -> None:
     "way", [tcp, tcp_without_exceptions, tcp_6, udp, udp_message, raw, name, old_name, in_a_loop]
 )
 def test_a_test_cannot_leave_this_machine(way: Callable[[], None]) -> None:
-    with pytest.raises(NetworkBlocked):
+    # A worker inherits a hook of its own, so the class is known by its name only.
+    with pytest.raises(RuntimeError) as stopped:
         way()
+    assert type(stopped.value).__name__ == "NetworkBlocked"
 
 
 def test_a_python_process_of_a_test_cannot_leave_this_machine() -> None:
