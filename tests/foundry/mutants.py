@@ -91,10 +91,8 @@ MUTANTS = {
         "block.timestamp >= cancellableAt && ", "", "a round was cancelled before its time"
     ),
     "accepts a smaller median": _rounds(
-        "(uint256 from, uint256 over) = ScoreLanes.countsAt(first, n, stride, c);\n"
-        "                uint256 right = from.ge(half + ScoreLanes.ONES) & half.ge(over);",
-        "(uint256 from,) = ScoreLanes.countsAt(first, n, stride, c);\n"
-        "                uint256 right = from.ge(half + ScoreLanes.ONES);",
+        "(first, n, stride, c);\n                if (_outside(c, from, over, half)",
+        "(first, n, stride, c);\n                if (_outside(c, from, over & 0, half)",
         "a false settlement was accepted",
         "libraries/Consensus.sol",
     ),
@@ -139,9 +137,9 @@ MUTANTS = {
     "lets anybody slash": _registry(
         "require(msg.sender == ROUNDS, NotRounds(msg.sender));", "", "a stranger slashed a node"
     ),
-    "has no floor of trust": _registry(
+    "takes trust below its floor": _registry(
         "return loss + p.floor >= w ? p.floor : w - loss;",
-        "return loss >= w ? 1 : w - loss;",
+        "return loss > 0 ? p.floor - 1 : w;",
         "trust is out of bounds",
         "libraries/Trust.sol",
     ),

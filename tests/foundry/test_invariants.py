@@ -17,7 +17,7 @@ SHORT_RUNS = 200
 """50,000 calls."""
 LONG_RUNS = 4_000
 """1,000,000 calls."""
-MUTANT_RUNS = 40
+MUTANT_RUNS = 120
 LEAST_SHARE = 0.004
 """Of all calls, what each action has to get: 200 of 50,000, 4,000 of a million."""
 
