@@ -9,7 +9,7 @@ it is true, is for others to ask. Fields that nobody here knows are left alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
@@ -55,8 +55,9 @@ _FIELDS = {
         (_SECOND, "timestamp"),
         (
             _NATURAL,
-            "blobGasUsed blockNumber chainId cumulativeGasUsed excessBlobGas gas gasLimit gasUsed "
-            "logIndex nonce number size status transactionIndex type v yParity",
+            "amount blobGasUsed blockNumber chainId cumulativeGasUsed excessBlobGas gas gasLimit "
+            "gasUsed index logIndex nonce number size status transactionIndex type v "
+            "validatorIndex yParity",
         ),
         (
             _AMOUNT,
@@ -73,6 +74,8 @@ _FIELDS = {
     )
     for name in names.split()
 }
+_LISTS_OF_WORDS = ("blobVersionedHashes", "storageKeys", "uncles")
+_LISTS_OF_OBJECTS = ("accessList", "authorizationList", "withdrawals")
 _LOG_LINE = re.compile(
     " ".join(each.pattern for each in (_ADDRESS, _WORD, _DATA, _WORD, _NATURAL, _NATURAL))
     + f"(?: {_WORD.pattern})*"
@@ -119,15 +122,29 @@ def _is_object(value: Any, required: frozenset[str]) -> bool:
         found = value.get(name)
         if found is not None and not _matches(pattern, found):
             return False
-    logs, transactions = value.get("logs", []), value.get("transactions", [])
     return (
-        isinstance(logs, list)
-        and all(map(_is_log, logs))
-        and isinstance(transactions, list)
-        and all(
-            _matches(_WORD, each) or _is_object(each, frozenset({"hash"})) for each in transactions
-        )
+        _is_list(value.get("logs"), _is_log)
+        and _is_list(value.get("transactions"), _is_transaction)
+        and all(_is_list(value.get(name), _is_word) for name in _LISTS_OF_WORDS)
+        and all(_is_list(value.get(name), _is_part) for name in _LISTS_OF_OBJECTS)
     )
+
+
+def _is_list(value: Any, member: Callable[[Any], bool]) -> bool:
+    """Return whether it is a list of such members, or not there at all."""
+    return value is None or (isinstance(value, list) and all(map(member, value)))
+
+
+def _is_word(value: Any) -> bool:
+    return _matches(_WORD, value)
+
+
+def _is_part(value: Any) -> bool:
+    return _is_object(value, frozenset())
+
+
+def _is_transaction(value: Any) -> bool:
+    return _is_word(value) or _is_object(value, frozenset({"hash"}))
 
 
 def _is_log(value: Any) -> bool:

@@ -96,6 +96,20 @@ def test_a_block_with_a_wrong_field_makes_no_sense(field: str) -> None:
     assert not result_of("eth_getBlockByNumber", {**BLOCK, "transactions": [1]})
 
 
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("uncles", [{"value": []}]),
+        ("uncles", "0x"),
+        ("withdrawals", [[]]),
+        ("withdrawals", [{"amount": "much"}]),
+        ("transactions", [{}]),
+    ],
+)
+def test_a_block_with_a_wrong_list_makes_no_sense(field: str, wrong: Any) -> None:
+    assert not makes_sense("eth_getBlockByNumber", ["latest"], {"result": BLOCK | {field: wrong}})
+
+
 def test_what_is_not_there_and_what_is_pending_makes_sense() -> None:
     for method in ("eth_getBlockByNumber", "eth_getTransactionReceipt", "eth_getTransactionByHash"):
         assert result_of(method, None)
