@@ -305,19 +305,20 @@ class Follower:
                 require_complete(self._web3, self._deployment, view)
             except HeadGone:
                 raise _Moved from None
-        dropped = [
+        dropped = {
             round_id
             for round_id, each in events.items()
             if any(event.name in ENDS and event.log.block_number <= finalized for event in each)
-        ]
+        }
         for round_id in dropped:
             del events[round_id]
         if self._store is not None:
             self._store.save(
                 undone_above=news.undone_above,
                 blocks=news.blocks,
-                logs=((round_id, event.log) for round_id, event in decoded),
-                dropped=dropped,
+                # Where all is read again, that is nearly the whole history: never write it.
+                logs=((id_, event.log) for id_, event in decoded if id_ not in dropped),
+                dropped=sorted(dropped),
                 finalized=finalized,
                 rounds=rounds,
             )
