@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from web3.types import RPCEndpoint, RPCResponse
 
+from oracle.chain.block_store import BlockStore
 from oracle.chain.follower import FINALITY, Follower, ReorganisedPastFinality, View
 from oracle.chain.logs import NodeBehind
 from oracle.chain.rounds import LogMissing
@@ -144,6 +145,29 @@ def test_rounds_that_ended_and_are_final_are_forgotten(node: RoundsNode, tmp_pat
     database.close()
     assert kept == set(view.running)
     assert blocks == FINALITY + 1
+
+
+def test_reading_all_again_writes_nothing_of_rounds_that_ended_and_are_final(
+    node: RoundsNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(FINALITY + 1):
+        node.add(0)
+    written: set[int] = set()
+    save = BlockStore.save
+
+    def watched(store: BlockStore, **changes: Any) -> None:
+        changes["logs"] = list(changes["logs"])
+        written.update(round_id for round_id, _ in changes["logs"])
+        save(store, **changes)
+
+    monkeypatch.setattr(BlockStore, "save", watched)
+    follower = Follower(node.web3, DEPLOYMENT, tmp_path / "chain.sqlite")
+    follower.advance()
+    follower.forget()
+    view = follower.advance()
+    follower.close()
+    assert view.rounds > len(view.running)
+    assert written == set(view.running)
 
 
 def test_a_store_that_is_damaged_or_of_another_deployment_is_begun_anew(
