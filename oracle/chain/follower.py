@@ -42,6 +42,8 @@ FILE = "chain.sqlite"
 """The name of the store in a data directory."""
 ATTEMPTS = 5
 """How often a chain that changes while it is read is read again before the next call has to."""
+LAST_DOUBT = 3
+"""How often in a row logs may contradict the state before all is read anew, which takes long."""
 _NOBODY = "0x" + 40 * "0"
 
 Events = dict[int, tuple[Event, ...]]
@@ -83,6 +85,7 @@ class Follower:
         self._rounds = 0
         self._by_hash = False
         self._view: View | None = None
+        self._doubts = 0
         if self._store is not None:
             remembered = self._store.load()
             self._blocks = {block.number: block for block in remembered.blocks}
@@ -94,13 +97,12 @@ class Follower:
         Read what is new, undo what a reorganisation took, and return the chain as it is now.
 
         The same view as before if there is no new block. A node that merely lags changes nothing.
-        Logs that do not hash to what the chain has digested are asked for again; if that does not
-        help, they are taken all the same: one round's must not stop the others, and whoever acts on
-        a round compares its digest.
+        While logs do not hash to what the chain has digested, the view stays the one before. If
+        calling again does not help, all is read anew and taken as it is: one round's logs must not
+        stop the others, and whoever acts on a round compares its digest.
         Raises `ReorganisedPastFinality`, `NodeBehind`, `LogsUnavailable`, `RpcUnreachable`; after
         any but the first, calling again is safe.
         """
-        doubts = 0
         for _ in range(ATTEMPTS):
             head = self._headers(["latest"])[0]
             if head is None:
@@ -108,15 +110,18 @@ class Follower:
             if self._view is not None and self._knows(head):
                 return self._view
             try:
-                self._take(self._read(head), believing=doubts > 1)
+                self._take(self._read(head), believing=self._doubts >= LAST_DOUBT)
             except _Moved:
                 continue
             except LogsWithheld:
-                # Logs and state may be of two moments; if not, something known is wrong.
-                doubts += 1
-                if doubts > 1:
+                # Some nodes have a block a moment before its logs; if not, what is known is wrong.
+                self._doubts += 1
+                if self._doubts >= LAST_DOUBT:
                     self.forget()
+                elif self._view is not None:
+                    return self._view
                 continue
+            self._doubts = 0
             assert self._view is not None
             return self._view
         raise RpcUnreachable(str(self._web3.provider), "its chain changes faster than it is read")

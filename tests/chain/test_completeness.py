@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from oracle.chain.completeness import LogsWithheld, may_hold_logs, require_complete
-from oracle.chain.follower import Follower
+from oracle.chain.follower import LAST_DOUBT, Follower
 from oracle.chain.rounds import LogMissing
 from oracle.chain.view import View
 from oracle.core.keccak import keccak
@@ -94,6 +94,8 @@ def test_a_damaged_memory_is_noticed_and_read_anew(tmp_path: Path) -> None:
     node.hides = lambda log: False
     node.extend(6)
     right = Follower(node.web3, DEPLOYMENT).advance().running
+    for _ in range(LAST_DOUBT - 1):
+        assert follower.advance().running == wrong
     assert follower.advance().running == right
     assert set(wrong) - set(right)
     follower.close()
