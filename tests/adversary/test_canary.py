@@ -209,7 +209,8 @@ def fails(stage: Aviary) -> None:
     assert stage.sing(*imports).code == 7
     stage.wire.liar, stage.wire.rate = random.Random(1), 1.0
     for bare in (False, True):
-        assert stage.sing("node", "exit", 1, bare=bare, ETH_RPC_URL=url).code == 4
+        # A lie may make sense: that this is another chain, where nothing is deployed.
+        assert stage.sing("node", "exit", 1, bare=bare, ETH_RPC_URL=url).code in {2, 4}
     stage.wire.liar = None
 
 

@@ -119,7 +119,9 @@ class World:
     def found(self) -> None:
         """Deploy, fund everybody, and register the nodes 1 to 5."""
         self.path("keys").mkdir(parents=True)
-        self.path("keys/password").write_text(canary.PASSWORD + "\n")
+        password = self.path("keys/password")
+        password.touch(mode=0o600)
+        password.write_text(canary.PASSWORD + "\n")
         poq("keys", "devnet", self.path("keys"), *NAMES)
         self.done("deploy", "--parameters", "local", "--mock-token", by="deployer")
         self.done("token", "mint", "10000ether", *NAMES[1:8], by="deployer")
