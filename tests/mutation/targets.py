@@ -246,7 +246,7 @@ def _solc(
             "language": "Solidity",
             "settings": {
                 **SETTINGS,
-                "optimizer": {"enabled": optimised, "runs": 1},
+                "optimizer": SETTINGS["optimizer"] if optimised else {"enabled": False},
                 "outputSelection": selection,
             },
             "sources": {path: {"content": text} for path, text in sources.items()},
