@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from deploy.artifacts import load
+from oracle.chain.follower import LAST_DOUBT
 from oracle.chain.logs import EventDecoder
 from oracle.chain.rounds import Cancelled, LogMissing, Settled
 from oracle.chain.rpc import RpcUnreachable, WrongChain
@@ -344,12 +345,13 @@ def test_commits_that_the_node_withholds_are_noticed_and_nothing_is_sent(
     with withheld(network, "ScoresCommitted"):
         reveals = network.commit_seats(round_id, *EVERY_SEAT)
         network.pass_time(COMMIT)
-        for _ in range(3):
+        for _ in range(LAST_DOUBT + 2):
             service.tick()
     assert network.phase(round_id) == "drawn"
-    [told] = lines("round_failed")
+    assert [purpose for purpose, _ in service.purposes()] == [f"draw {round_id}"]
+    told = lines("round_failed")[-1]
     assert (told["error"], told["round"]) == ("HistoryIncomplete", round_id)
-    assert service.figure("poq_incomplete_histories_total") == 3
+    assert service.figure("poq_incomplete_histories_total") >= 1
     # The node has come to its senses, and no new block is needed to notice.
     service.tick()
     service.hand_over(round_id, reveals)
@@ -382,8 +384,9 @@ def test_a_settlement_that_the_node_withholds_is_not_repeated(
         network.settle(
             round_id, [network.reveal_of(round_id, seat, scores_of(seat)) for seat in EVERY_SEAT]
         )
-        service.tick()
-    assert [line["error"] for line in lines("round_failed")] == ["HistoryIncomplete"]
+        for _ in range(LAST_DOUBT + 2):
+            service.tick()
+    assert lines("round_failed")[-1]["error"] == "HistoryIncomplete"
     assert [purpose for purpose, _ in service.purposes()] == [f"draw {round_id}"]
 
 
