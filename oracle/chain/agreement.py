@@ -52,7 +52,6 @@ class Health:
 
     host: str
     left_out: str
-    faults: int
 
 
 class AgreeingProvider(JSONBaseProvider):
@@ -221,17 +220,15 @@ class _Node:
         self._owed = 0
         self._until = 0.0
         self._reason = ""
-        self._faults = 0
 
     @property
     def health(self) -> Health:
         is_out = self._clock() < self._until
-        return Health(self.host, self._reason if is_out else "", self._faults)
+        return Health(self.host, self._reason if is_out else "")
 
     def leave_out(self, reason: str) -> None:
         with self._lock:
             self._until, self._reason = self._clock() + ASIDE, reason
-            self._faults += 1
 
     def take(self, requests: Sequence[Request], answers: SimpleQueue[_Answer]) -> bool:
         """Have the requests asked and the answers put into a queue; false if it owes too many."""

@@ -118,6 +118,10 @@ class Sender:
         """Return the newest entry of a purpose."""
         return self._journal.find(self._chain_id, self.address, purpose)
 
+    def unsettled(self) -> list[Entry]:
+        """Return the entries that may still change, by nonce."""
+        return self._journal.unsettled(self._chain_id, self.address)
+
     def advance(self, view: View) -> tuple[Entry, ...]:
         """
         Learn what the chain did up to `view`, and do what that asks for; call it once a tick.
@@ -127,7 +131,7 @@ class Sender:
         fills. Returns the entries whose status or reason changed. Raises `RpcUnreachable`; what was
         learnt before is in the journal, where `find` finds it.
         """
-        before = self._journal.unsettled(self._chain_id, self.address)
+        before = self.unsettled()
         outcomes = Outcomes(self._web3, self._journal, self._reverts, view)
         count = outcomes.nonce(self.address)
         after = outcomes.judge(before, count)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,19 +113,15 @@ def _serve(
     node_id: int | None,
 ) -> None:
     with needing("service"):
-        from oracle.chain import follower, journal
-        from oracle.chain.sender import FeePolicy, Sender
-        from oracle.cli.session import reverts, signing_session
-        from oracle.service import logging, loop, scores, vitals
+        from oracle.cli.daemon import ground, serve
+        from oracle.cli.session import signing_session
+        from oracle.service import logging, scores
         from oracle.service.couriers import Couriers
-        from oracle.service.directory import claimed
         from oracle.service.evaluator import Evaluator, EvaluatorSettings
         from oracle.service.funds import COMMIT_GAS, Funds, reveal_gas
-        from oracle.service.health import Health, Pulse, add_probes
         from oracle.service.metrics import DaemonMetrics
         from oracle.service.rows import Rows
         from oracle.service.serving import application
-        from oracle.service.serving import serving as served
 
     from oracle.cli.amounts import parse_amount
     from oracle.core.units import MAX_SEATS
@@ -145,53 +141,36 @@ def _serve(
     logging.configure(verbose=serving.verbose, quiet=serving.quiet)
     log = logging.logger(service="evaluator")
     metrics = DaemonMetrics()
-    health = Health((loop.CHECK, *vitals.CHECKS), Pulse())
-    with ExitStack() as stack:
-        directory = stack.enter_context(claimed(settings.data_dir))
-        store = stack.enter_context(closing(scores.ScoreStore(directory / scores.FILE)))
-        written = stack.enter_context(closing(journal.Journal(directory / journal.FILE)))
-        app = application("Proof of Quality: evaluator", "How an evaluator node is doing.")
-        add_probes(app, health, metrics.registry)
+    dearest = COMMIT_GAS + reveal_gas(0, MAX_SEATS)
+    with (
+        ground(session, signer, settings, metrics, dearest) as base,
+        closing(scores.ScoreStore(base.directory / scores.FILE)) as store,
+    ):
         evaluator = Evaluator(
             settings,
             session.deployment,
             signer,
-            follower=follower.Follower(
-                session.web3,
-                session.deployment,
-                directory / follower.FILE,
-                finality=settings.finality,
-            ),
-            sender=Sender(
-                session.web3,
-                signer,
-                written,
-                reverts(),
-                FeePolicy(settings.max_fee),
-                chain_id=session.chain_id,
-            ),
+            follower=base.follower,
+            sender=base.sender,
             rows=Rows(store, scorer.row, metrics=metrics, log=log),
             couriers=Couriers(urls, metrics.registry, log),
             funds=Funds(session.web3, signer.address, settings.max_fee),
-            vitals=vitals.Vitals(
-                session.web3,
-                session.chain_id,
-                signer.address,
-                gas=COMMIT_GAS + reveal_gas(0, MAX_SEATS),
-                health=health,
-                metrics=metrics,
-            ),
+            vitals=base.vitals,
             metrics=metrics,
             log=log,
         )
-        running = loop.Loop(
-            evaluator.tick, poll=settings.poll, health=health, metrics=metrics, log=log
+        serve(
+            application("Proof of Quality: evaluator", "How an evaluator node is doing."),
+            evaluator.tick,
+            host=settings.host,
+            port=settings.port,
+            poll=settings.poll,
+            health=base.health,
+            metrics=metrics,
+            log=log,
+            account=signer.address,
+            chain=session.chain_id,
         )
-        url = stack.enter_context(served(app, settings.host, settings.port))
-        stack.enter_context(loop.ended_by_signals(running))
-        log.info("started", url=url, account=signer.address, chain=session.chain_id)
-        running.run()
-        log.info("stopped")
 
 
 def _check_node(session: Session, settings: EvaluatorSettings, address: str) -> None:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,12 +76,12 @@ def serve(
     --account inference-1 --data-dir inference-data
     """
     with needing("service"):
+        from oracle.cli.daemon import serve
         from oracle.service import answers, logging, loop, models
         from oracle.service.directory import claimed
-        from oracle.service.health import Health, Pulse, add_probes
+        from oracle.service.health import Health, Pulse
         from oracle.service.inference import InferenceNode, Watch, inference_application
         from oracle.service.metrics import DaemonMetrics
-        from oracle.service.serving import serving as served
 
     from oracle.chain.keys import read_password
     from oracle.chain.state import State
@@ -91,15 +91,15 @@ def serve(
     _check_node(session, node_id, signer.address)
     logging.configure(verbose=signing.verbose, quiet=signing.quiet)
     log = logging.logger(service="inference", node=node_id, label=label)
-    metrics = DaemonMetrics()
     health = Health((loop.CHECK, Watch.CHECK), Pulse())
 
     def node() -> Node:
         return State(session.web3, session.deployment).node(node_id)
 
-    with ExitStack() as stack:
-        directory = stack.enter_context(claimed(data_dir))
-        store = stack.enter_context(closing(answers.AnswerStore(directory / answers.FILE)))
+    with (
+        claimed(data_dir) as directory,
+        closing(answers.AnswerStore(directory / answers.FILE)) as store,
+    ):
         chosen = models.create(model, None if key_file is None else read_password(key_file))
         served_node = InferenceNode(
             chosen,
@@ -110,15 +110,19 @@ def serve(
             label=label,
             least_ceiling_ms=least_ceiling,
         )
-        app = inference_application(served_node)
-        add_probes(app, health, metrics.registry)
-        watch = Watch(node, signer.address, health)
-        running = loop.Loop(watch.tick, poll=LOOK, health=health, metrics=metrics, log=log)
-        url = stack.enter_context(served(app, host, port))
-        stack.enter_context(loop.ended_by_signals(running))
-        log.info("started", url=url, account=signer.address, chain=session.chain_id, model=model)
-        running.run()
-        log.info("stopped")
+        serve(
+            inference_application(served_node),
+            Watch(node, signer.address, health).tick,
+            host=host,
+            port=port,
+            poll=LOOK,
+            health=health,
+            metrics=DaemonMetrics(),
+            log=log,
+            account=signer.address,
+            chain=session.chain_id,
+            model=model,
+        )
 
 
 def _check_node(session: Session, node_id: int, address: str) -> None:

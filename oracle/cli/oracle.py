@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -71,73 +71,45 @@ def run(
 
 def _serve(serving: Serving, settings: OracleSettings) -> None:
     with needing("service"):
-        from oracle.chain import follower, journal
-        from oracle.chain.sender import FeePolicy, Sender
-        from oracle.cli.session import reverts, signing_session
-        from oracle.service import logging, loop, reveals, vitals
+        from oracle.cli.daemon import ground, serve
+        from oracle.cli.session import signing_session
+        from oracle.service import logging, reveals
         from oracle.service.board import BoardHolder
-        from oracle.service.directory import claimed
-        from oracle.service.health import Health, Pulse, add_probes
         from oracle.service.intake import BURST, RATE, Intake, intake_application
         from oracle.service.metrics import OracleMetrics
         from oracle.service.oracle import SETTLEMENT_GAS, Oracle
         from oracle.service.rate import RateLimit
-        from oracle.service.serving import serving as served
 
     session, signer = signing_session(serving)
     logging.configure(verbose=serving.verbose, quiet=serving.quiet)
     log = logging.logger(service="oracle")
     metrics = OracleMetrics()
-    health = Health((loop.CHECK, *vitals.CHECKS), Pulse())
     board = BoardHolder()
-    with ExitStack() as stack:
-        directory = stack.enter_context(claimed(settings.data_dir))
-        store = stack.enter_context(closing(reveals.RevealStore(directory / reveals.FILE)))
-        written = stack.enter_context(closing(journal.Journal(directory / journal.FILE)))
-        intake = Intake(board, store, session.deployment, metrics, log)
-        app = intake_application(intake, RateLimit(RATE, BURST))
-        add_probes(app, health, metrics.registry)
-        chain = stack.enter_context(
-            closing(
-                follower.Follower(
-                    session.web3,
-                    session.deployment,
-                    directory / follower.FILE,
-                    finality=settings.finality,
-                )
-            )
-        )
+    with (
+        ground(session, signer, settings, metrics, SETTLEMENT_GAS) as base,
+        closing(reveals.RevealStore(base.directory / reveals.FILE)) as store,
+    ):
         oracle = Oracle(
             settings,
             session.deployment,
-            follower=chain,
-            sender=Sender(
-                session.web3,
-                signer,
-                written,
-                reverts(),
-                FeePolicy(settings.max_fee),
-                chain_id=session.chain_id,
-            ),
-            journal=written,
+            follower=base.follower,
+            sender=base.sender,
             store=store,
             board=board,
-            vitals=vitals.Vitals(
-                session.web3,
-                session.chain_id,
-                signer.address,
-                gas=SETTLEMENT_GAS,
-                health=health,
-                metrics=metrics,
-            ),
+            vitals=base.vitals,
             metrics=metrics,
             log=log,
         )
-        running = loop.Loop(
-            oracle.tick, poll=settings.poll, health=health, metrics=metrics, log=log
+        intake = Intake(board, store, session.deployment, metrics, log)
+        serve(
+            intake_application(intake, RateLimit(RATE, BURST)),
+            oracle.tick,
+            host=settings.host,
+            port=settings.port,
+            poll=settings.poll,
+            health=base.health,
+            metrics=metrics,
+            log=log,
+            account=signer.address,
+            chain=session.chain_id,
         )
-        url = stack.enter_context(served(app, settings.host, settings.port))
-        stack.enter_context(loop.ended_by_signals(running))
-        log.info("started", url=url, account=signer.address, chain=session.chain_id)
-        running.run()
-        log.info("stopped")

@@ -89,6 +89,7 @@ def batches_of(
 ) -> tuple[list[Batch], list[bytes]]:
     """Return the batches and their signatures in the workload's order; raise `Stop`."""
     from oracle.core.facts import Batch
+    from oracle.service.documents import contradiction
 
     given: dict[str, ReceiptFile] = {}
     for receipt in receipts:
@@ -98,21 +99,15 @@ def batches_of(
     for part in workload.batches:
         if (found := given.get(part.node)) is None:
             raise Stop(Exit.USAGE, f"There is no receipt for {part.node!r}.")
-        expected = {
-            "chainId": session.chain_id,
-            "registry": session.deployment.registry.address,
-            "requester": requester,
-            "workloadHash": "0x" + workload.hash.hex(),
-            "items": part.stop - part.start,
-            "cost": part.cost,
-            "outputsHash": "0x" + part.outputs_hash.hex(),
-        }
-        for field, value in expected.items():
-            if (said := getattr(found, field)) != value:
-                raise Stop(
-                    Exit.USAGE,
-                    f"The receipt for {part.node!r} says {field} {said}, and it is {value}.",
-                )
+        if wrong := contradiction(
+            found,
+            part,
+            workload,
+            requester,
+            chain_id=session.chain_id,
+            registry=session.deployment.registry.address,
+        ):
+            raise Stop(Exit.USAGE, f"The receipt for {part.node!r} says {wrong}.")
         owner = session.state.node(found.nodeId).owner
         batches.append(
             Batch(found.nodeId, owner, part.stop - part.start, part.cost, part.outputs_hash)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from oracle.core.units import MAX_ITEMS, MAX_SEATS, ONE
+from oracle.evaluators.workload import Batch, Workload
 
 Score = Annotated[int, Field(ge=0, le=ONE)]
 Scores = Annotated[list[Score], Field(min_length=1, max_length=MAX_ITEMS)]
@@ -86,3 +87,29 @@ def parse(kind: type[Document], content: bytes) -> Document:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))[:_LONGEST_PLACE]
         raise DocumentMalformed(f"{place}: {first['msg']}" if place else first["msg"]) from None
+
+
+def contradiction(
+    receipt: ReceiptFile,
+    part: Batch,
+    workload: Workload,
+    requester: str,
+    *,
+    chain_id: int,
+    registry: str,
+) -> str:
+    """Return what a receipt says otherwise than this batch, workload and requester; or nothing."""
+    expected = {
+        "chainId": chain_id,
+        "registry": registry,
+        "label": part.node,
+        "requester": requester,
+        "workloadHash": "0x" + workload.hash.hex(),
+        "items": part.stop - part.start,
+        "cost": part.cost,
+        "outputsHash": "0x" + part.outputs_hash.hex(),
+    }
+    for field, value in expected.items():
+        if (said := getattr(receipt, field)) != value:
+            return f"{field} {said}, and it is {value}"
+    return ""

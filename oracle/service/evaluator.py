@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from oracle.chain import calls
 from oracle.chain.deployment import Deployment
 from oracle.chain.follower import View
-from oracle.chain.journal import Entry
 from oracle.chain.keys import Signer
 from oracle.chain.rounds import LogMissing, RoundHistory, Settled
-from oracle.chain.rpc import RpcUnreachable
 from oracle.chain.salts import salt_of
 from oracle.core.commitment import commitment
 from oracle.core.facts import Reveal, RoundState
@@ -27,9 +25,9 @@ from oracle.service.board import RunningRound
 from oracle.service.couriers import Couriers
 from oracle.service.funds import COMMIT_GAS, Funds, reveal_gas
 from oracle.service.logging import Logger
-from oracle.service.loop import FATAL, Troubles
+from oracle.service.lookout import Following, HistoryIncomplete, Lookout, Sending
+from oracle.service.loop import FATAL
 from oracle.service.metrics import DaemonMetrics
-from oracle.service.oracle import Following, HistoryIncomplete, Sending
 from oracle.service.ownership import Ownership
 from oracle.service.patience import Patience
 from oracle.service.rows import Rows
@@ -112,6 +110,7 @@ class Evaluator:
         self._settings = settings
         self._deployment = deployment
         self._signer = signer
+        self._lookout = Lookout(follower, sender, metrics, log)
         self._follower = follower
         self._sender = sender
         self._rows = rows
@@ -119,10 +118,8 @@ class Evaluator:
         self._couriers = couriers
         self._funds = funds
         self._vitals = vitals
-        self._metrics = metrics
         self._log = log
         self._ownership = Ownership(signer.address, settings.node_id)
-        self._troubles = Troubles(log)
         self._patience = Patience(settings.poll)
         self._told: set[SeatKey] = set()
         self._found: dict[int, RunningRound] = {}
@@ -130,9 +127,7 @@ class Evaluator:
 
     def tick(self) -> None:
         """Raise one of `FATAL`, or what kept this look from being a whole one."""
-        view = self._follower.advance()
-        for entry in self._sender.advance(view):
-            self._note(entry)
+        view, _ = self._lookout.look()
         if view is not self._seen:
             self._found.clear()
             self._vitals.check(view.head)
@@ -143,21 +138,7 @@ class Evaluator:
 
     def _act(self, view: View) -> None:
         now = self._vitals.next_second(view.head)
-        unreachable: RpcUnreachable | None = None
-        for round_id in view.running:
-            try:
-                self._serve(view, round_id, now)
-            except FATAL:
-                raise
-            except Exception as error:
-                self._metrics.count_error(error)
-                self._troubles.report(round_id, error, "round_failed", round=round_id)
-                if isinstance(error, RpcUnreachable):
-                    unreachable = error
-            else:
-                self._troubles.clear(round_id)
-        if unreachable is not None:
-            raise unreachable
+        self._lookout.serve(view.running, lambda round_id: self._serve(view, round_id, now))
 
     def _serve(self, view: View, round_id: int, now: int) -> None:
         """Do what is due for our seats in a round; one seat's trouble does not stop another's."""
@@ -271,19 +252,12 @@ class Evaluator:
             self._require_complete(view, seat)
             if gas:
                 self._funds.require(gas)
-            entry = self._sender.send(purpose, call)
+            self._lookout.send(
+                purpose, call, round=seat.round_id, seat=seat.seat, node=seat.node_id
+            )
         except Exception:
             self._patience.failed(purpose)
             raise
-        self._log.info(
-            "sent",
-            purpose=purpose,
-            round=seat.round_id,
-            seat=seat.seat,
-            node=seat.node_id,
-            nonce=entry.nonce,
-            hash="0x" + entry.hash.hex(),
-        )
 
     def _require_complete(self, view: View, seat: _Seat) -> None:
         """Raise `HistoryIncomplete`, and read all again, unless the chain has digested the logs."""
@@ -298,18 +272,6 @@ class Evaluator:
         return salt_of(self._signer, seat.history.key, seat.node_id)
 
     # What became of it
-
-    def _note(self, entry: Entry) -> None:
-        self._metrics.transactions.labels(entry.status).inc()
-        self._log.info(
-            "transaction",
-            purpose=entry.purpose,
-            status=entry.status,
-            nonce=entry.nonce,
-            hash="0x" + entry.hash.hex(),
-            block=entry.block,
-            reason=entry.reason,
-        )
 
     def _tidy(self, view: View) -> None:
         """Say how rounds of ours ended, and forget those that cannot come back."""
@@ -329,7 +291,7 @@ class Evaluator:
             self._tell_end(key, history)
         self._rows.forget(is_over)
         self._couriers.forget(is_over)
-        self._troubles.forget(lambda key: isinstance(key, int) and key not in running)
+        self._lookout.tidy(view)
 
     def _tell_end(self, key: SeatKey, history: RoundHistory) -> None:
         if key in self._told or history.draw is None:

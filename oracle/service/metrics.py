@@ -34,6 +34,11 @@ class DaemonMetrics:
         self.rpc_errors = Counter(
             "poq_rpc_errors", "Errors of the node among them.", registry=registry
         )
+        self.nodes_left_out = Gauge(
+            "poq_rpc_nodes_left_out",
+            "Nodes, of several, that are not asked: silent, slow, behind or contradicted.",
+            registry=registry,
+        )
         self.head_block = Gauge(
             "poq_head_block", "Number of the latest block seen.", registry=registry
         )

@@ -10,20 +10,17 @@ was not computed in the same look.
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from oracle.chain import calls
 from oracle.chain.deployment import Deployment
 from oracle.chain.errors import Reverted
 from oracle.chain.follower import View
-from oracle.chain.journal import Entry, Status
+from oracle.chain.journal import Status
 from oracle.chain.rounds import LogMissing
-from oracle.chain.rpc import RpcUnreachable
 from oracle.core.facts import Phase
 from oracle.service.board import Board, BoardHolder, RunningRound
 from oracle.service.duties import Cancel, CancelUndrawn, Draw, Duty, Moment, Settle, call_of, duty
 from oracle.service.logging import Logger
-from oracle.service.loop import FATAL, Troubles
+from oracle.service.lookout import Following, HistoryIncomplete, Lookout, Sending
 from oracle.service.metrics import OracleMetrics
 from oracle.service.patience import Patience
 from oracle.service.reveals import RevealStore
@@ -44,34 +41,6 @@ _DONE_BY_ANOTHER = "WrongPhase"
 """What the contract refuses with when somebody was faster."""
 
 
-class HistoryIncomplete(Exception):
-    """The logs are not those that the chain has digested: the node withholds or invents some."""
-
-
-class Following(Protocol):
-    """What looks at the chain: `oracle.chain.follower.Follower`."""
-
-    def advance(self) -> View: ...
-    def forget(self) -> None: ...
-
-
-class Sending(Protocol):
-    """What sends for one key: `oracle.chain.sender.Sender`."""
-
-    address: str
-
-    def send(self, purpose: str, call: calls.Call) -> Entry: ...
-    def find(self, purpose: str) -> Entry | None: ...
-    def advance(self, view: View) -> tuple[Entry, ...]: ...
-
-
-class Journalled(Protocol):
-    """What was ever signed: `oracle.chain.journal.Journal`."""
-
-    def entries(self, chain_id: int, sender: str) -> list[Entry]: ...
-    def unsettled(self, chain_id: int, sender: str) -> list[Entry]: ...
-
-
 class Oracle:
     """Look at the chain and act; `tick` once a poll, from one thread."""
 
@@ -82,7 +51,6 @@ class Oracle:
         *,
         follower: Following,
         sender: Sending,
-        journal: Journalled,
         store: RevealStore,
         board: BoardHolder,
         vitals: Vitals,
@@ -91,23 +59,27 @@ class Oracle:
     ) -> None:
         self._settings = settings
         self._deployment = deployment
+        self._lookout = Lookout(follower, sender, metrics, log)
         self._follower = follower
         self._sender = sender
-        self._journal = journal
         self._store = store
         self._board = board
         self._vitals = vitals
         self._metrics = metrics
         self._log = log
-        self._troubles = Troubles(log)
         self._patience = Patience(settings.poll)
+        self._withdrawal = 1
         self._seen: View | None = None
 
     def tick(self) -> None:
         """Raise one of `FATAL`, or what kept this look from being a whole one."""
-        view = self._follower.advance()
-        for entry in self._sender.advance(view):
-            self._note(entry)
+        view, changed = self._lookout.look()
+        self._metrics.settlements.inc(
+            sum(
+                entry.status is Status.FINAL and entry.purpose.startswith("settle ")
+                for entry in changed
+            )
+        )
         board = self._board.current
         if is_new := board is None or view is not self._seen:
             board = self._board.current = self._look_at(view)
@@ -118,8 +90,6 @@ class Oracle:
             self._tidy(view)
             self._withdraw(view)
             self._seen = view
-        unsettled = self._journal.unsettled(self._deployment.chain_id, self._sender.address)
-        self._metrics.pending.set(len(unsettled))
 
     # Looking
 
@@ -129,7 +99,7 @@ class Oracle:
             try:
                 rounds[round_id] = RunningRound(view.round(round_id), view.history(round_id))
             except Exception as error:
-                self._fail(round_id, "round_unreadable", error)
+                self._lookout.fail(round_id, "round_unreadable", error)
         for phase in (Phase.OPEN, Phase.DRAWN):
             count = sum(each.state.phase is phase for each in rounds.values())
             self._metrics.rounds.labels(phase.name.lower()).set(count)
@@ -141,23 +111,9 @@ class Oracle:
         ended = (round_id for round_id in self._store.rounds() if round_id not in running)
         self._store.drop([each for each in ended if each <= view.rounds and _is_final(view, each)])
         self._metrics.held.set(self._store.count())
-        self._troubles.forget(lambda key: isinstance(key, int) and key not in running)
+        self._lookout.tidy(view)
         self._patience.keep(
             lambda key: isinstance(key, tuple) and (key == _ROUNDS or key[0] in running)
-        )
-
-    def _note(self, entry: Entry) -> None:
-        self._metrics.transactions.labels(entry.status).inc()
-        if entry.status is Status.FINAL and entry.purpose.startswith("settle "):
-            self._metrics.settlements.inc()
-        self._log.info(
-            "transaction",
-            purpose=entry.purpose,
-            status=entry.status,
-            nonce=entry.nonce,
-            hash="0x" + entry.hash.hex(),
-            block=entry.block,
-            reason=entry.reason,
         )
 
     # Acting
@@ -166,20 +122,10 @@ class Oracle:
         moment = Moment(view.head.number + 1, view.head.timestamp)
         if board.rounds:
             moment = Moment(moment.block, self._vitals.next_second(view.head))
-        unreachable: RpcUnreachable | None = None
-        for round_id, found in board.rounds.items():
-            try:
-                self._serve(view, round_id, found, moment)
-            except FATAL:
-                raise
-            except Exception as error:
-                self._fail(round_id, "round_failed", error)
-                if isinstance(error, RpcUnreachable):
-                    unreachable = error
-            else:
-                self._troubles.clear(round_id)
-        if unreachable is not None:
-            raise unreachable
+        self._lookout.serve(
+            board.rounds,
+            lambda round_id: self._serve(view, round_id, board.rounds[round_id], moment),
+        )
 
     def _serve(self, view: View, round_id: int, found: RunningRound, moment: Moment) -> None:
         """Do what is due for a round, once."""
@@ -218,13 +164,13 @@ class Oracle:
         """Tell of rounds whose opening the node withholds; the others are served all the same."""
         count = view.state().round_count()
         if count == view.rounds:
-            self._troubles.clear(_ROUNDS)
+            self._lookout.troubles.clear(_ROUNDS)
             return
         missing = HistoryIncomplete(
             f"The chain has opened {count} rounds, and the node's logs show {view.rounds}."
         )
         self._metrics.count_error(missing)
-        self._troubles.report(_ROUNDS, missing, "rounds_missing")
+        self._lookout.troubles.report(_ROUNDS, missing, "rounds_missing")
         self._read_again()
 
     def _read_again(self) -> None:
@@ -249,23 +195,16 @@ class Oracle:
         least = self._settings.withdraw_least
         if least is None or view.state().credit(self._sender.address) < max(least, 1):
             return
-        entries = self._journal.entries(self._deployment.chain_id, self._sender.address)
-        earlier = [entry for entry in entries if entry.purpose.startswith("withdraw ")]
-        if earlier and earlier[-1].status in (Status.PENDING, Status.MINED):
-            return
+        while (known := self._sender.find(f"withdraw {self._withdrawal}")) is not None:
+            if known.status in (Status.PENDING, Status.MINED):
+                return
+            self._withdrawal += 1
         call = calls.rounds(self._deployment, "withdraw", self._sender.address)
-        self._send(f"withdraw {len(earlier) + 1}", call)
+        self._send(f"withdraw {self._withdrawal}", call)
 
     def _send(self, purpose: str, call: calls.Call, **fields: object) -> None:
-        entry = self._sender.send(purpose, call)
+        self._lookout.send(purpose, call, **fields)
         self._metrics.sent.labels(purpose.split()[0]).inc()
-        self._log.info(
-            "sent", purpose=purpose, nonce=entry.nonce, hash="0x" + entry.hash.hex(), **fields
-        )
-
-    def _fail(self, round_id: int, event: str, error: Exception) -> None:
-        self._metrics.count_error(error)
-        self._troubles.report(round_id, error, event, round=round_id)
 
 
 def _is_final(view: View, round_id: int) -> bool:

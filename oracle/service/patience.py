@@ -35,7 +35,3 @@ class Patience:
     def keep(self, keys: Callable[[Hashable], bool]) -> None:
         """Forget every key but these."""
         self._waits = {key: wait for key, wait in self._waits.items() if keys(key)}
-
-    def succeeded(self, key: Hashable) -> None:
-        """Let the next failure be a first one."""
-        self._waits.pop(key, None)

@@ -18,13 +18,12 @@ from time import perf_counter
 from typing import Any
 
 from oracle.core import json_text
-from oracle.evaluators.workload import Batch, Item, Workload, WorkloadError, build, dump
-from oracle.service.documents import DocumentMalformed, ReceiptFile
+from oracle.evaluators.workload import Item, Workload, WorkloadError, build, dump
+from oracle.service.documents import DocumentMalformed, ReceiptFile, contradiction
 from oracle.service.documents import parse as parse_document
 from oracle.service.exchange import Unanswered, post
 
 ANSWER_SECONDS = 300.0
-MOST_PROMPTS = 4096
 _FIELDS = {"id", "prompt", "reference"}
 Told = Callable[[str, Item], None]
 
@@ -127,34 +126,12 @@ def receipts(
             receipt = parse_document(ReceiptFile, answer)
         except DocumentMalformed as error:
             raise NodeFailed(part.node, f"its answer is no receipt: {error}.") from None
-        check_receipt(receipt, part, workload, requester, chain_id=chain_id, registry=registry)
+        if wrong := contradiction(
+            receipt, part, workload, requester, chain_id=chain_id, registry=registry
+        ):
+            raise NodeFailed(part.node, f"its receipt says {wrong}.")
         signed.append(receipt)
     return signed
-
-
-def check_receipt(
-    receipt: ReceiptFile,
-    part: Batch,
-    workload: Workload,
-    requester: str,
-    *,
-    chain_id: int,
-    registry: str,
-) -> None:
-    """Raise `NodeFailed` unless a receipt is for this batch of this workload and requester."""
-    expected = {
-        "chainId": chain_id,
-        "registry": registry,
-        "label": part.node,
-        "requester": requester,
-        "workloadHash": "0x" + workload.hash.hex(),
-        "items": part.stop - part.start,
-        "cost": part.cost,
-        "outputsHash": "0x" + part.outputs_hash.hex(),
-    }
-    for field, value in expected.items():
-        if (said := getattr(receipt, field)) != value:
-            raise NodeFailed(part.node, f"its receipt says {field} {said}, and it is {value}.")
 
 
 def _answer(url: str, label: str, prompt: Prompt, most_tokens: int) -> Item:

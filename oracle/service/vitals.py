@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from web3.exceptions import Web3Exception
 
+from oracle.chain.agreement import AgreeingProvider
 from oracle.chain.follower import Block
 from oracle.chain.rpc import WrongChain
 from oracle.service.health import Health
@@ -62,6 +63,9 @@ class Vitals:
         if all((found := answer) != self._chain_id for answer in answers):
             raise WrongChain(self._chain_id, found)
         self._health.report("chain")
+        if isinstance(provider := self._web3.provider, AgreeingProvider):
+            left_out = sum(bool(node.left_out) for node in provider.health)
+            self._metrics.nodes_left_out.set(left_out)
         self._metrics.head_block.set(head.number)
         self._metrics.head_age.set(max(0.0, self._clock() - head.timestamp))
         syncing = self._web3.eth.syncing

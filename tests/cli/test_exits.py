@@ -46,7 +46,7 @@ NOT_FOR_COMMANDS = {
     "oracle.service.fetching.NotFetched",
     "oracle.service.handover.NotDelivered",
     "oracle.service.models.ModelFailed",
-    "oracle.service.oracle.HistoryIncomplete",
+    "oracle.service.lookout.HistoryIncomplete",
     "oracle.service.serving.Refusal",
 }
 
@@ -134,7 +134,8 @@ def test_an_interrupted_command_exits_with_130_and_without_a_traceback() -> None
             stderr=subprocess.PIPE,
             text=True,
         ) as process:
-            connection, _ = silent.accept()  # it waits for an answer now
+            connection, _ = silent.accept()
+            assert connection.recv(1)  # it has asked, and waits for an answer now
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == Exit.INTERRUPTED
             assert process.stderr is not None

@@ -226,7 +226,6 @@ class Cast:
                 self.stage.deployment,
                 follower=following,
                 sender=self._sender(web3, Signer(account), written),
-                journal=written,
                 store=store,
                 board=board,
                 vitals=self._vitals(web3, account.address, SETTLEMENT_GAS, metrics),

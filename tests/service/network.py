@@ -101,7 +101,6 @@ class Service:
             network.deployment,
             follower=self.follower,
             sender=self.sender,
-            journal=self.journal,
             store=self.store,
             board=board,
             vitals=self.vitals,

@@ -120,6 +120,9 @@ class Post:
     def find(self, purpose: str) -> Entry | None:
         return self.sent.get(purpose)
 
+    def unsettled(self) -> list[Entry]:
+        return list(self.sent.values())
+
     def advance(self, view: View) -> tuple[Entry, ...]:
         return ()
 
