@@ -38,6 +38,7 @@ def receipt(
     from oracle.cli.signing import address_of
     from oracle.core.facts import Batch
     from oracle.evaluators.workload import load
+    from oracle.service.documents import claims
 
     content = load(workload)
     parts = {part.node: part for part in content.batches}
@@ -52,18 +53,14 @@ def receipt(
         )
     batch = Batch(node_id, node.owner, part.stop - part.start, part.cost, part.outputs_hash)
     signature = sign_receipt(signer, session.deployment, batch, account, content.hash)
-    written = documents.ReceiptFile(
-        chainId=session.chain_id,
+    claimed = claims(
+        part,
+        content,
+        account,
+        chain_id=session.chain_id,
         registry=session.deployment.registry.address,
-        label=label,
-        nodeId=node_id,
-        requester=account,
-        workloadHash="0x" + content.hash.hex(),
-        items=batch.items,
-        cost=batch.cost,
-        outputsHash="0x" + batch.outputs_hash.hex(),
-        signature="0x" + signature.hex(),
     )
+    written = documents.ReceiptFile(**claimed, nodeId=node_id, signature="0x" + signature.hex())
     documents.write(written, out)
     session.output.say(f"Receipt for {batch.items} items at a cost of {batch.cost} in {out}.")
     if signing.json:

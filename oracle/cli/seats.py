@@ -93,6 +93,7 @@ def reveal(
     from oracle.core.history import commit_proof
     from oracle.core.phases import may_reveal
     from oracle.core.reveals import check_reveal
+    from oracle.service.documents import reveal_file
 
     if (out is None) is not on_chain:
         raise Stop(Exit.USAGE, "Say either -o FILE or --on-chain.")
@@ -108,17 +109,9 @@ def reveal(
     facts = history.drawn()
     row = _row(scores, history)
     opened = Reveal(seat, _salt(session, history, node), row)
-    values = check_reveal(facts, opened)
+    check_reveal(facts, opened)
     if out is not None:
-        written = documents.RevealFile(
-            chainId=session.chain_id,
-            rounds=session.deployment.rounds.address,
-            round=round_id,
-            seat=seat,
-            nodeId=node,
-            salt="0x" + opened.salt.hex(),
-            scores=values.tolist(),
-        )
+        written = reveal_file(history.key, node, opened)
         documents.write(written, out)
         session.output.say(f"The reveal of seat {seat} is in {out}: give it to the settler.")
         return

@@ -89,7 +89,7 @@ def batches_of(
 ) -> tuple[list[Batch], list[bytes]]:
     """Return the batches and their signatures in the workload's order; raise `Stop`."""
     from oracle.core.facts import Batch
-    from oracle.service.documents import contradiction
+    from oracle.service.documents import claims, contradiction
 
     given: dict[str, ReceiptFile] = {}
     for receipt in receipts:
@@ -99,14 +99,14 @@ def batches_of(
     for part in workload.batches:
         if (found := given.get(part.node)) is None:
             raise Stop(Exit.USAGE, f"There is no receipt for {part.node!r}.")
-        if wrong := contradiction(
-            found,
+        claimed = claims(
             part,
             workload,
             requester,
             chain_id=session.chain_id,
             registry=session.deployment.registry.address,
-        ):
+        )
+        if wrong := contradiction(found, claimed):
             raise Stop(Exit.USAGE, f"The receipt for {part.node!r} says {wrong}.")
         owner = session.state.node(found.nodeId).owner
         batches.append(

@@ -15,8 +15,7 @@ from urllib.parse import urlsplit
 from prometheus_client import CollectorRegistry, Counter
 
 from oracle.core.facts import Reveal
-from oracle.core.units import unpack
-from oracle.service.documents import RevealFile
+from oracle.service.documents import RevealFile, reveal_file
 from oracle.service.errands import Errands
 from oracle.service.handover import NotDelivered, deliver
 from oracle.service.logging import Logger
@@ -75,7 +74,7 @@ class Couriers:
         self._told = {each: code for each, code in self._told.items() if not unwanted(each[0])}
 
     def _hand_over(self, url: str, key: SeatKey, reveal: Reveal) -> str:
-        return self._deliver(url, _document(key, reveal))
+        return self._deliver(url, reveal_file(key.round, key.node_id, reveal))
 
     def _tell(self, key: SeatKey, reveal: Reveal, url: str, code: str, message: str) -> None:
         errand = key, url, reveal.seat
@@ -93,15 +92,3 @@ class Couriers:
             code=code,
             message=message,
         )
-
-
-def _document(key: SeatKey, reveal: Reveal) -> RevealFile:
-    return RevealFile(
-        chainId=key.round.chain_id,
-        rounds=key.round.contract,
-        round=key.round.round_id,
-        seat=reveal.seat,
-        nodeId=key.node_id,
-        salt="0x" + reveal.salt.hex(),
-        scores=unpack(reveal.scores, len(reveal.scores) // 2).tolist(),
-    )

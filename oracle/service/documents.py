@@ -7,11 +7,13 @@ This module decides what such a document may say; whether it fits a round, its r
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from oracle.core.units import MAX_ITEMS, MAX_SEATS, ONE
+from oracle.core.facts import Reveal, RoundKey
+from oracle.core.units import MAX_ITEMS, MAX_SEATS, ONE, unpack
 from oracle.evaluators.workload import Batch, Workload
 
 Score = Annotated[int, Field(ge=0, le=ONE)]
@@ -89,17 +91,11 @@ def parse(kind: type[Document], content: bytes) -> Document:
         raise DocumentMalformed(f"{place}: {first['msg']}" if place else first["msg"]) from None
 
 
-def contradiction(
-    receipt: ReceiptFile,
-    part: Batch,
-    workload: Workload,
-    requester: str,
-    *,
-    chain_id: int,
-    registry: str,
-) -> str:
-    """Return what a receipt says otherwise than this batch, workload and requester; or nothing."""
-    expected = {
+def claims(
+    part: Batch, workload: Workload, requester: str, *, chain_id: int, registry: str
+) -> dict[str, Any]:
+    """Return what every receipt for this batch says, but for its node's id and signature."""
+    return {
         "chainId": chain_id,
         "registry": registry,
         "label": part.node,
@@ -109,7 +105,24 @@ def contradiction(
         "cost": part.cost,
         "outputsHash": "0x" + part.outputs_hash.hex(),
     }
-    for field, value in expected.items():
+
+
+def contradiction(receipt: ReceiptFile, claimed: Mapping[str, Any]) -> str:
+    """Return what a receipt says otherwise than it is `claimed`; nothing if it does not."""
+    for field, value in claimed.items():
         if (said := getattr(receipt, field)) != value:
             return f"{field} {said}, and it is {value}"
     return ""
+
+
+def reveal_file(key: RoundKey, node_id: int, reveal: Reveal) -> RevealFile:
+    """Return a reveal, whose scores are packed, as a document."""
+    return RevealFile(
+        chainId=key.chain_id,
+        rounds=key.contract,
+        round=key.round_id,
+        seat=reveal.seat,
+        nodeId=node_id,
+        salt="0x" + reveal.salt.hex(),
+        scores=unpack(reveal.scores, len(reveal.scores) // 2).tolist(),
+    )

@@ -30,7 +30,7 @@ from oracle.chain.state import Node
 from oracle.core.facts import Batch
 from oracle.evaluators.workload import MAX_COUNT, Workload, WorkloadError, parse
 from oracle.service.answers import Answer, AnswerStore
-from oracle.service.documents import Address, ReceiptFile
+from oracle.service.documents import Address, ReceiptFile, claims
 from oracle.service.health import Health
 from oracle.service.models import Message, Model, ModelFailed, prompt_of
 from oracle.service.serving import ErrorBody, Refusal, application, bounded_body
@@ -143,18 +143,14 @@ class InferenceNode:
             node.node_id, node.owner, part.stop - part.start, part.cost, part.outputs_hash
         )
         signature = sign_receipt(self._signer, self._deployment, batch, account, workload.hash)
-        return ReceiptFile(
-            chainId=self._deployment.chain_id,
+        claimed = claims(
+            part,
+            workload,
+            account,
+            chain_id=self._deployment.chain_id,
             registry=self._deployment.registry.address,
-            label=self.label,
-            nodeId=node.node_id,
-            requester=account,
-            workloadHash="0x" + workload.hash.hex(),
-            items=batch.items,
-            cost=batch.cost,
-            outputsHash="0x" + batch.outputs_hash.hex(),
-            signature="0x" + signature.hex(),
         )
+        return ReceiptFile(**claimed, nodeId=node.node_id, signature="0x" + signature.hex())
 
     def _require_given(self, workload: Workload, start: int, stop: int) -> None:
         items = workload.items[start:stop]

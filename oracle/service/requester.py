@@ -19,7 +19,7 @@ from typing import Any
 
 from oracle.core import json_text
 from oracle.evaluators.workload import Item, Workload, WorkloadError, build, dump
-from oracle.service.documents import DocumentMalformed, ReceiptFile, contradiction
+from oracle.service.documents import DocumentMalformed, ReceiptFile, claims, contradiction
 from oracle.service.documents import parse as parse_document
 from oracle.service.exchange import Unanswered, post
 
@@ -126,9 +126,8 @@ def receipts(
             receipt = parse_document(ReceiptFile, answer)
         except DocumentMalformed as error:
             raise NodeFailed(part.node, f"its answer is no receipt: {error}.") from None
-        if wrong := contradiction(
-            receipt, part, workload, requester, chain_id=chain_id, registry=registry
-        ):
+        claimed = claims(part, workload, requester, chain_id=chain_id, registry=registry)
+        if wrong := contradiction(receipt, claimed):
             raise NodeFailed(part.node, f"its receipt says {wrong}.")
         signed.append(receipt)
     return signed
